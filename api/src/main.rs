@@ -1,0 +1,316 @@
+//! The command line of `tollgate`.
+
+use anyhow::Context;
+use api::{
+    app::{self, Ports, Running},
+    config::{self, Config, Overrides},
+    demo, telemetry,
+};
+use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The till, the turnstile and the back office of an LLM service.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where settings and files are.
+#[derive(Debug, Args)]
+struct Place {
+    /// A TOML file with settings; the environment wins over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the embedded database, generated secrets and undelivered mail are kept.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the installation.
+    Serve,
+    /// Run a working installation with sandbox models, a member with credits, a key and a code, in a fresh data folder.
+    Demo {
+        /// Call every endpoint, print what it cost, prove the books, and stop.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Prove the laws of the ledger; fails when one is broken.
+    Audit,
+    /// People who run the installation.
+    #[command(subcommand)]
+    Operator(Operators),
+    /// Ask the running installation whether it is ready.
+    Healthcheck,
+    /// Bring the database to the present schema, and stop.
+    Migrate,
+    /// Show or check the settings.
+    #[command(subcommand)]
+    Config(Settings),
+}
+
+#[derive(Debug, Subcommand)]
+enum Operators {
+    /// Make one; the password is read from the standard input.
+    Create {
+        /// Their mail address.
+        email: String,
+        /// What pages call them.
+        #[arg(long, default_value = "Operator")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Settings {
+    /// Print every setting with its default, as in .env.example.
+    Example,
+    /// Read the settings, print them without secrets, and say what is wrong.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing installed another provider before");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the system grants threads");
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("tollgate: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let overrides = Overrides {
+        config: cli.place.config,
+        data_dir: cli.place.data_dir,
+        listen: cli.place.listen,
+    };
+    match cli.command {
+        Command::Config(Settings::Example) => print!("{}", config::example()),
+        Command::Config(Settings::Check) => println!("{:#?}", Config::load(&overrides)?),
+        Command::Serve => serve(&load(&overrides)?).await?,
+        Command::Demo { check } => return run_demo(load(&overrides)?, check).await,
+        Command::Audit => return prove(&load(&overrides)?).await,
+        Command::Operator(Operators::Create { email, name }) => {
+            create_operator(&load(&overrides)?, &email, &name).await?;
+        }
+        Command::Healthcheck => return healthcheck(&load(&overrides)?).await,
+        Command::Migrate => {
+            let db = app::open(&load(&overrides)?).await?;
+            db.close().await?;
+            println!("the database has the present schema");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(overrides: &Overrides) -> anyhow::Result<Config> {
+    let config = Config::load(overrides)?;
+    telemetry::start(&config.log);
+    Ok(config)
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let running = app::start(config, Ports::default()).await?;
+    let link = identity::setup::open_link(&running.db, running.clock.now()).await?;
+    if let Some(secret) = link {
+        println!(
+            "Nobody runs this installation yet. Open {}/console/setup/{} to become its operator.",
+            running.public_url,
+            secret.expose()
+        );
+    }
+    until_asked(running).await
+}
+
+async fn until_asked(running: Running) -> anyhow::Result<()> {
+    tracing::info!("listening on {} as {}", running.address, running.public_url);
+    asked_to_end().await.context("signals cannot be heard")?;
+    tracing::info!("ending: no new work, running answers go on");
+    running.stop().await?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn asked_to_end() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn run_demo(mut config: Config, check: bool) -> anyhow::Result<ExitCode> {
+    if check {
+        // A free port, so that a check does not meet whatever else runs here.
+        config.listen.set_port(0);
+    }
+    let running = app::start(&config, Ports::default()).await?;
+    let stage = match demo::furnish(&running.db, &running.keyring, running.clock.now()).await {
+        Ok(stage) => stage,
+        Err(fault) => {
+            running.halt().await?;
+            return Err(fault.into());
+        }
+    };
+    if check {
+        let checked = demo::check(&running, &stage).await;
+        running.halt().await?;
+        let checked = checked?;
+        print!("{}", checked.report);
+        println!(
+            "{}",
+            if checked.right {
+                "all right"
+            } else {
+                "NOT right"
+            }
+        );
+        return Ok(if checked.right {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    introduce(&running, &stage);
+    until_asked(running).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn introduce(running: &Running, stage: &demo::Stage) {
+    let url = &running.public_url;
+    let key = &stage.key;
+    println!("Console    {url}/console");
+    println!("Operator   {}  {}", stage.operator, stage.password);
+    println!("Member     {}  {}", stage.member, stage.password);
+    println!("API key    {key}");
+    println!(
+        "Code       {}  (10 credits, redeem it under {url}/console/redeem)",
+        stage.code
+    );
+    println!();
+    let post = |path: &str, body: &str| {
+        println!(
+            "curl -sN {url}{path} -H 'authorization: Bearer {key}' -H 'content-type: application/json' -d '{body}'"
+        );
+    };
+    println!("curl -s {url}/v1/models -H 'authorization: Bearer {key}'");
+    post(
+        "/v1/chat/completions",
+        r#"{"model":"sandbox/echo","stream":true,"messages":[{"role":"user","content":"every word pays its toll"}]}"#,
+    );
+    post(
+        "/v1/responses",
+        r#"{"model":"sandbox/echo","stream":true,"input":"every word pays its toll"}"#,
+    );
+    post(
+        "/v1/messages",
+        r#"{"model":"sandbox/echo","stream":true,"max_tokens":100,"messages":[{"role":"user","content":"every word pays its toll"}]}"#,
+    );
+    post(
+        "/v1/embeddings",
+        r#"{"model":"sandbox/embedding","input":"every word pays its toll"}"#,
+    );
+    println!();
+}
+
+async fn prove(config: &Config) -> anyhow::Result<ExitCode> {
+    let db = app::open(config).await?;
+    let report = billing::audit::prove(&db, entity::Clock::system().now()).await?;
+    db.close().await?;
+    let mut broken = false;
+    for proof in &report.proofs {
+        match &proof.breach {
+            None => println!(
+                "{:<4} holds   {:>9} rows  {}",
+                proof.law, proof.rows, proof.says
+            ),
+            Some(breach) => {
+                broken = true;
+                println!(
+                    "{:<4} BROKEN  {:>9} rows  {}: {breach:?}",
+                    proof.law, proof.rows, proof.says
+                );
+            }
+        }
+    }
+    Ok(if broken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+async fn create_operator(config: &Config, email: &str, name: &str) -> anyhow::Result<()> {
+    use identity::{
+        email::EmailAddress,
+        operator::{self, CreateOperator},
+        password::{Hasher, Password},
+        person::{DisplayName, Locale},
+    };
+
+    let mut typed = String::new();
+    std::io::stdin()
+        .read_line(&mut typed)
+        .context("the password is read from the standard input")?;
+    let order = CreateOperator {
+        email: EmailAddress::parse(email).context("the mail address")?,
+        password: Password::parse(typed.trim_end_matches(['\r', '\n'])).context("the password")?,
+        display_name: DisplayName::parse(name).context("the name")?,
+        locale: Locale::from_tag("en"),
+    };
+    let db = app::open(config).await?;
+    let made = operator::create(&db, &Hasher::new(), order, entity::Clock::system().now()).await;
+    db.close().await?;
+    made?;
+    println!("{email} runs this installation now");
+    Ok(())
+}
+
+async fn healthcheck(config: &Config) -> anyhow::Result<ExitCode> {
+    let client = outbound::Outbound::new(&outbound::Settings {
+        allowed_cidrs: ["127.0.0.0/8".parse()?, "::1/128".parse()?].to_vec(),
+        ..outbound::Settings::default()
+    })?;
+    let host = if config.listen.is_ipv6() {
+        "[::1]"
+    } else {
+        "127.0.0.1"
+    };
+    let answer = client
+        .send(outbound::Call {
+            method: outbound::Method::GET,
+            url: outbound::Url::parse(&format!("http://{host}:{}/readyz", config.listen.port()))?,
+            headers: outbound::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            header_timeout: Some(std::time::Duration::from_secs(4)),
+        })
+        .await?;
+    Ok(if answer.status().is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,242 @@
+//! What no sequence of holds, growth and endings may do to a wallet in memory.
+
+use super::{Caller, HoldOrder, Offer, Settlement, Wallet};
+use crate::rating::Tokens;
+use chrono_tz::Tz;
+use entity::{
+    Credits, GrantId, GroupId, HoldId, KeyId, MemberId, ModelId, PriceVersionId, Protocol,
+    TenantId, Timestamp, WalletId, grant, key, member, model, person, tenant, usage, wallet,
+};
+use proptest::prelude::*;
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
+
+fn nanos(nanos: i64) -> Credits {
+    Credits::from_nanos(nanos)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Hold(i64),
+    Settle(usize, i64),
+    Void(usize),
+    Extend(usize, i64),
+    Expire(usize, bool),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let which = 0..6_usize;
+    prop_oneof![
+        4 => (-5..120_i64).prop_map(Step::Hold),
+        3 => (which.clone(), -5..200_i64).prop_map(|(which, charge)| Step::Settle(which, charge)),
+        1 => which.clone().prop_map(Step::Void),
+        2 => (which.clone(), -5..80_i64).prop_map(|(which, extra)| Step::Extend(which, extra)),
+        1 => (which, any::<bool>()).prop_map(|(which, late)| Step::Expire(which, late)),
+    ]
+}
+
+struct Scene {
+    wallet: Wallet,
+    caller: Caller,
+    offer: Offer,
+    asked: Vec<HoldId>,
+}
+
+impl Scene {
+    fn with_lots(lots: &[(i64, i64)], credit_line: i64) -> Self {
+        let (tenant_id, wallet_id) = (TenantId::fresh(), WalletId::fresh());
+        let posted = lots.iter().map(|(amount, _)| amount).sum();
+        let row = wallet::Model {
+            id: wallet_id,
+            tenant_id,
+            posted: nanos(posted),
+            held: Credits::ZERO,
+            debt: Credits::ZERO,
+            debt_held: Credits::ZERO,
+            open_holds: 0,
+            credit_line: nanos(credit_line),
+            max_open_holds: Some(4),
+            status: wallet::Status::Active,
+            seq: 0,
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        let lots = lots.iter().map(|(amount, priority)| grant::Model {
+            id: GrantId::fresh(),
+            tenant_id,
+            wallet_id,
+            source: grant::Source::Paid,
+            amount: nanos(*amount),
+            remaining: nanos(*amount),
+            held: Credits::ZERO,
+            priority: *priority,
+            effective_at: NOW,
+            expires_at: None,
+            scope: None,
+            cost_minor: 0,
+            cost_currency: None,
+            status: grant::Status::Active,
+            subscription_id: None,
+            order_id: None,
+            code_id: None,
+            parent_grant_id: None,
+            created_at: NOW,
+            legacy_ref: None,
+        });
+        Self {
+            wallet: Wallet::of(row, lots),
+            caller: Caller {
+                tenant: tenant_id,
+                member: MemberId::fresh(),
+                key_status: key::Status::Active,
+                key_expires_at: None,
+                pay_order: key::PayOrder::PlanThenWallet,
+                member_status: member::Status::Active,
+                person_status: person::Status::Active,
+                tenant_status: tenant::Status::Active,
+                zone: Tz::UTC,
+            },
+            offer: Offer {
+                name: "gpt-5".to_owned(),
+                status: model::Status::Active,
+            },
+            asked: Vec::new(),
+        }
+    }
+
+    fn order(&self, amount: i64) -> HoldOrder {
+        HoldOrder {
+            id: HoldId::fresh(),
+            tenant: self.caller.tenant,
+            member: self.caller.member,
+            key: KeyId::fresh(),
+            group: GroupId::fresh(),
+            model: ModelId::fresh(),
+            price_version: PriceVersionId::fresh(),
+            multiplier_ppm: 1_000_000,
+            channel: None,
+            amount: nanos(amount),
+            input_tokens: 1,
+            output_cap: 1,
+            protocol: Protocol::Chat,
+            client_kind: String::new(),
+            streamed: false,
+            ttl: Duration::from_mins(2),
+            now: NOW,
+        }
+    }
+
+    /// Whether the step was done.
+    fn take(&mut self, step: &Step) -> bool {
+        let nth = |which: usize| self.asked.get(which % self.asked.len().max(1)).copied();
+        match *step {
+            Step::Hold(amount) => {
+                let order = self.order(amount);
+                let held = self.wallet.hold(&order, &self.caller, &self.offer);
+                if held.is_ok() {
+                    self.asked.push(order.id);
+                }
+                held.is_ok()
+            }
+            Step::Settle(which, charge) => nth(which).is_some_and(|id| {
+                let settled = self.wallet.settle(id, &settlement(charge), "gpt-5");
+                settled.is_ok()
+            }),
+            Step::Void(which) => nth(which).is_some_and(|id| {
+                let reason = usage::Finish::UpstreamError;
+                self.wallet.void(id, reason, NOW).is_ok()
+            }),
+            Step::Extend(which, extra) => nth(which).is_some_and(|id| {
+                let until = NOW.plus(Duration::from_mins(4));
+                self.wallet
+                    .extend(id, nanos(extra), "gpt-5", NOW, until)
+                    .is_ok()
+            }),
+            Step::Expire(which, late) => nth(which).is_some_and(|id| {
+                let at = if late {
+                    NOW.plus(Duration::from_hours(1))
+                } else {
+                    NOW
+                };
+                self.wallet.expire(id, "gpt-5", at).is_ok()
+            }),
+        }
+    }
+
+    fn adds_up(&self) {
+        let row = self.wallet.row();
+        let sum = |part: fn(&grant::Model) -> Credits| -> i64 {
+            self.wallet
+                .lots()
+                .iter()
+                .map(|lot| part(&lot.row).nanos())
+                .sum()
+        };
+        let open: Vec<_> = self
+            .asked
+            .iter()
+            .filter_map(|id| self.wallet.open_hold(*id))
+            .collect();
+        let allocated: i64 = open
+            .iter()
+            .flat_map(|hold| &hold.allocations)
+            .map(|part| part.amount.nanos())
+            .sum();
+        let on_the_line: i64 = open.iter().map(|hold| hold.row.debt_amount.nanos()).sum();
+        let asked: i64 = open.iter().map(|hold| hold.row.amount.nanos()).sum();
+        assert_eq!(row.posted.nanos(), sum(|lot| lot.remaining));
+        assert_eq!(row.held.nanos(), sum(|lot| lot.held));
+        assert_eq!(row.held.nanos(), allocated);
+        assert_eq!(row.debt_held.nanos(), on_the_line);
+        assert_eq!(asked, allocated + on_the_line);
+        assert_eq!(usize::try_from(row.open_holds), Ok(open.len()));
+        for lot in self.wallet.lots() {
+            assert!(!lot.row.held.is_negative() && lot.row.held <= lot.row.remaining);
+            assert!(lot.row.remaining <= lot.row.amount);
+        }
+    }
+}
+
+fn settlement(charge: i64) -> Settlement {
+    Settlement {
+        tokens: Tokens::default(),
+        charge: nanos(charge),
+        quality: usage::Quality::Exact,
+        finish: usage::Finish::Complete,
+        channel: None,
+        provider_cost: None,
+        first_byte_at: None,
+        ended_at: NOW,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn every_step_adds_up_and_a_refused_one_changes_nothing(
+        lots in proptest::collection::vec((1..150_i64, 0..3_i64), 0..4),
+        line in prop_oneof![Just(0_i64), 0..100_i64],
+        steps in proptest::collection::vec(any_step(), 1..40),
+    ) {
+        let mut scene = Scene::with_lots(&lots, line);
+        let granted: i64 = lots.iter().map(|(amount, _)| amount).sum();
+        for step in &steps {
+            let before = format!("{:?}", scene.wallet);
+            let done = scene.take(step);
+            if !done {
+                prop_assert_eq!(before, format!("{:?}", scene.wallet), "{:?}", step);
+            }
+            scene.adds_up();
+        }
+        let row = scene.wallet.row().clone();
+        let changes = scene.wallet.into_changes(NOW).expect("rows that agree");
+        let charged: i64 = changes.usages.iter().map(|call| call.charge.nanos()).sum();
+        prop_assert_eq!(row.posted.nanos() - row.debt.nanos(), granted - charged);
+        prop_assert_eq!(changes.entries.iter().map(|entry| entry.amount).sum::<i64>(), 0);
+        let paid: i64 = changes.usage_allocations.iter().map(|part| part.amount.nanos()).sum();
+        prop_assert_eq!(paid, charged);
+        prop_assert!(changes.ended_holds.is_empty(), "what began and ended in one batch has no row to remove");
+    }
+}

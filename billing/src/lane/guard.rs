@@ -1,0 +1,174 @@
+//! An open hold in the hands of whoever makes the call.
+
+use super::{
+    Lanes,
+    ask::{Ask, Ending},
+};
+use crate::{
+    admission::{EndRefusal, ExtendRefusal, HoldOrder, Note, Settled, Settlement, VoidReason},
+    rating::Tokens,
+};
+use entity::{ChannelId, Credits, HoldId, ModelId, TenantId, Timestamp, usage};
+use std::{sync::Arc, time::Duration};
+
+/// Credits that are durably held for one call. It ends by [`Hold::settle`] or [`Hold::void`]; dropped, it
+/// settles by its last checkpoint, or voids itself when the call never left. So no path leaks it.
+#[must_use = "a hold that is dropped ends by its last checkpoint"]
+#[derive(Debug)]
+pub struct Hold {
+    lanes: Lanes,
+    tenant: TenantId,
+    id: HoldId,
+    model: ModelId,
+    channel: Option<ChannelId>,
+    amount: Credits,
+    ttl: Duration,
+    dispatched_at: Option<Timestamp>,
+    charge: Credits,
+    tokens: Tokens,
+    ended: bool,
+}
+
+impl Hold {
+    pub(super) fn of(order: &HoldOrder, lanes: &Lanes) -> Self {
+        Self {
+            lanes: lanes.clone(),
+            tenant: order.tenant,
+            id: order.id,
+            model: order.model,
+            channel: order.channel,
+            amount: order.amount,
+            ttl: order.ttl,
+            dispatched_at: None,
+            charge: Credits::ZERO,
+            tokens: Tokens::default(),
+            ended: false,
+        }
+    }
+
+    /// The call's id: that of its usage row to be, and of the request.
+    pub fn id(&self) -> HoldId {
+        self.id
+    }
+
+    /// How much is held.
+    pub fn amount(&self) -> Credits {
+        self.amount
+    }
+
+    /// Charges the call. The lane has it when this returns; the future only waits for the commit.
+    ///
+    /// # Errors
+    /// [`EndRefusal`]; whatever it is, the hold ends in the end.
+    pub fn settle(
+        mut self,
+        settlement: Settlement,
+    ) -> impl Future<Output = Result<Settled, EndRefusal>> + Send + use<> {
+        self.end(Ending::Settle(Arc::new(settlement)))
+    }
+
+    /// Ends the call without a charge. As [`Hold::settle`] otherwise.
+    ///
+    /// # Errors
+    /// [`EndRefusal`].
+    pub fn void(
+        mut self,
+        reason: VoidReason,
+    ) -> impl Future<Output = Result<Settled, EndRefusal>> + Send + use<> {
+        let now = self.lanes.now();
+        self.end(Ending::Void { reason, now })
+    }
+
+    /// Holds more for the same call, all of it or none, and keeps the hold alive.
+    ///
+    /// # Errors
+    /// [`ExtendRefusal`]; the hold is as it was.
+    pub async fn extend(&mut self, extra: Credits) -> Result<(), ExtendRefusal> {
+        let now = self.lanes.now();
+        let ask = Ask::Extend {
+            tenant: self.tenant,
+            id: self.id,
+            model: self.model,
+            extra,
+            now,
+            expires_at: now.plus(self.ttl),
+        };
+        self.lanes.extend(ask).await?;
+        self.amount = self
+            .amount
+            .checked_add(extra)
+            .ok_or(ExtendRefusal::OutOfRange)?;
+        Ok(())
+    }
+
+    /// Notes that the call leaves for an upstream: from here on it may cost.
+    pub fn dispatched(&mut self) {
+        let now = self.lanes.now();
+        self.dispatched_at = self.dispatched_at.or(Some(now));
+        self.note(now);
+    }
+
+    /// Notes what the call has cost and used so far, and keeps the hold alive for another time to live. Counts
+    /// as a dispatch.
+    pub fn checkpoint(&mut self, charge: Credits, tokens: Tokens) {
+        let now = self.lanes.now();
+        self.dispatched_at = self.dispatched_at.or(Some(now));
+        self.charge = self.charge.max(charge);
+        self.tokens = tokens;
+        self.note(now);
+    }
+
+    fn note(&self, now: Timestamp) {
+        let Some(dispatched_at) = self.dispatched_at else {
+            return;
+        };
+        self.lanes.ride(Ask::Note {
+            tenant: self.tenant,
+            id: self.id,
+            note: Note {
+                dispatched_at,
+                charge: self.charge,
+                output: self.tokens.output,
+                now,
+                expires_at: now.plus(self.ttl),
+            },
+        });
+    }
+
+    fn end(
+        &mut self,
+        ending: Ending,
+    ) -> impl Future<Output = Result<Settled, EndRefusal>> + Send + use<> {
+        self.ended = true;
+        let answer = self.lanes.end(self.tenant, self.id, ending);
+        async move { answer.await?.ok_or(EndRefusal::Unknown) }
+    }
+
+    /// How the hold ends when nobody says: by what was noted last.
+    fn last_words(&self) -> Ending {
+        let now = self.lanes.now();
+        if self.dispatched_at.is_none() {
+            let reason = usage::Finish::ClientGone;
+            return Ending::Void { reason, now };
+        }
+        Ending::Settle(Arc::new(Settlement {
+            tokens: self.tokens,
+            charge: self.charge,
+            quality: usage::Quality::Checkpoint,
+            finish: usage::Finish::Lost,
+            channel: self.channel,
+            provider_cost: None,
+            first_byte_at: None,
+            ended_at: now,
+        }))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.lanes
+                .end_unheard(self.tenant, self.id, self.last_words());
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Everything that must stay true about credits: ledger, rating, plan rules, codes, subscriptions, payments. No HTTP
+//! server, no pages, no status codes.
+//!
+//! Start with [`rating`] (what a call costs), [`lane`] (how a call holds credits and settles), [`admission`] (the pure
+//! core behind it), [`ledger`] (how credits come in), [`plan`] (what a tenant's plans say) and [`shop`] (what is
+//! sold).
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::as_conversions,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod admission;
+pub mod audit;
+mod bulk;
+pub mod code;
+pub mod lane;
+pub mod ledger;
+pub mod payment;
+pub mod plan;
+pub mod rating;
+pub mod shop;
+pub mod subscription;
+pub mod sweeper;

@@ -1,0 +1,143 @@
+//! Changes what a group offers and at which multiplier; it binds at the next call.
+
+use std::collections::BTreeSet;
+
+use entity::{
+    Actor, ChannelId, Database, GroupId, ModelId, Platform, Timestamp, Tx,
+    audit_trail::{self, Entry},
+    channel, group, group_channel, model,
+};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::Expr};
+
+/// The largest multiplier a group may have: a thousand times the price.
+const MULTIPLIER_MAX_PPM: i64 = 1_000_000_000;
+
+/// A group as it shall be.
+#[derive(Clone, Debug)]
+pub struct ChangeGroup {
+    /// Which group.
+    pub group: GroupId,
+    /// What members read.
+    pub title: String,
+    /// Factor on every price, in millionths; above zero.
+    pub multiplier_ppm: i64,
+    /// The model of a call that names none.
+    pub default_model: Option<ModelId>,
+    /// The channels that serve it, all of them.
+    pub channels: BTreeSet<ChannelId>,
+}
+
+/// Why a group stayed as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeGroupError {
+    /// There is no such group.
+    #[error("no such group")]
+    NoGroup,
+    /// The title is empty or too long.
+    #[error("a group's title has 1 to 80 characters")]
+    Title,
+    /// The multiplier is not above zero, or above a thousand.
+    #[error("a multiplier lies above 0 and up to 1000")]
+    Multiplier,
+    /// A channel or the default model is not there.
+    #[error("a channel or model is not there any more")]
+    Unknown,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] DbErr),
+}
+
+/// Makes the group what `wish` says.
+pub async fn change(
+    db: &Database,
+    wish: ChangeGroup,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), ChangeGroupError> {
+    let title = wish.title.trim().to_owned();
+    if title.is_empty() || title.chars().count() > 80 {
+        return Err(ChangeGroupError::Title);
+    }
+    if !(1..=MULTIPLIER_MAX_PPM).contains(&wish.multiplier_ppm) {
+        return Err(ChangeGroupError::Multiplier);
+    }
+
+    db.write(move |tx| {
+        Box::pin(async move {
+            check(tx, &wish).await?;
+            let touched = group::Entity::change()
+                .col_expr(group::Column::Title, Expr::value(title.as_str()))
+                .col_expr(
+                    group::Column::MultiplierPpm,
+                    Expr::value(wish.multiplier_ppm),
+                )
+                .col_expr(
+                    group::Column::DefaultModelId,
+                    Expr::value(wish.default_model),
+                )
+                .filter(group::Column::Id.eq(wish.group))
+                .exec(tx)
+                .await?
+                .rows_affected;
+            if touched != 1 {
+                return Err(ChangeGroupError::NoGroup);
+            }
+            shelve(tx, &wish).await?;
+            let entry = Entry {
+                actor,
+                action: "group.change",
+                subject: ("group", wish.group.to_string()),
+                tenant: None,
+                reason: None,
+                detail: Some(serde_json::json!({
+                    "title": title,
+                    "multiplier_ppm": wish.multiplier_ppm,
+                    "default_model": wish.default_model,
+                    "channels": wish.channels,
+                })),
+            };
+            audit_trail::append(tx, entry, now).await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+async fn check(tx: &Tx, wish: &ChangeGroup) -> Result<(), ChangeGroupError> {
+    let channels = channel::Entity::every()
+        .filter(channel::Column::Id.is_in(wish.channels.iter().copied()))
+        .count(tx)
+        .await?;
+    let all_there = u64::try_from(wish.channels.len()).is_ok_and(|wanted| wanted == channels);
+    let model_there = match wish.default_model {
+        None => true,
+        Some(model) => model::Entity::every()
+            .filter(model::Column::Id.eq(model))
+            .one(tx)
+            .await?
+            .is_some(),
+    };
+
+    if all_there && model_there {
+        Ok(())
+    } else {
+        Err(ChangeGroupError::Unknown)
+    }
+}
+
+async fn shelve(tx: &Tx, wish: &ChangeGroup) -> Result<(), DbErr> {
+    group_channel::Entity::remove()
+        .filter(group_channel::Column::GroupId.eq(wish.group))
+        .exec(tx)
+        .await?;
+    for channel in &wish.channels {
+        let row = group_channel::ActiveModel {
+            group_id: Set(wish.group),
+            channel_id: Set(*channel),
+        };
+        group_channel::Entity::insert(row)
+            .exec_without_returning(tx)
+            .await?;
+    }
+    Ok(())
+}

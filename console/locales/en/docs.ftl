@@ -1,0 +1,16 @@
+docs-title = Documentation
+docs-menu = Documentation pages
+docs-part-start = Start
+docs-part-clients = Clients
+docs-part-reference = Reference
+docs-start = Getting started
+docs-authentication = Authentication
+docs-base-url = Base URL
+docs-endpoints = Endpoints
+docs-errors = Errors
+docs-sdk = SDKs and HTTP
+docs-claude-code = Claude Code
+docs-codex = Codex
+docs-opencode = OpenCode
+docs-openclaw = OpenClaw
+docs-other-language = This page is also available in another language.

@@ -1,0 +1,16 @@
+docs-title = 文档
+docs-menu = 文档目录
+docs-part-start = 入门
+docs-part-clients = 客户端
+docs-part-reference = 参考
+docs-start = 快速开始
+docs-authentication = 身份验证
+docs-base-url = 基础地址
+docs-endpoints = 端点
+docs-errors = 错误
+docs-sdk = SDK 与 HTTP
+docs-claude-code = Claude Code
+docs-codex = Codex
+docs-opencode = OpenCode
+docs-openclaw = OpenClaw
+docs-other-language = 本页也提供其他语言版本。

@@ -1,0 +1,194 @@
+# 成员页面。
+cancel = 取消
+save = 保存
+all = 全部
+filter = 筛选
+never = 从未
+
+col-time = 时间
+col-model = 模型
+col-key = 密钥
+col-input = 输入
+col-output = 输出
+col-cost = 费用
+col-name = 名称
+col-group = 分组
+col-status = 状态
+col-last-used = 最近使用
+col-expires = 到期
+col-actions = 操作
+col-what = 内容
+col-credits = 额度
+col-price = 价格
+col-tokens = 数量
+col-rate = 每百万额度
+col-subtotal = 小计
+col-reason = 原因
+col-client = 客户端
+col-browser = 浏览器
+col-address = 地址
+col-signed-in = 登录时间
+col-last-seen = 最近活动
+
+overview-hello = 你好，{ $name }
+overview-debt = 你的账户欠 { $debt } 额度。补足之前请求会被拒绝；新增的额度会优先抵扣欠款。
+overview-figures = 你的数据
+overview-balance = 可用
+overview-balance-note = 现在可以使用的额度
+overview-held = 预留
+overview-held-note = { $count ->
+        [0] 没有进行中的调用
+       *[other] 用于 { $count } 个进行中的调用
+    }
+overview-spent = 近 30 天花费
+overview-spent-note = { $count ->
+        [0] 还没有调用
+       *[other] { $count } 次调用
+    }
+overview-plan = 套餐
+overview-plan-none = 无
+overview-plan-none-note = 从余额支付
+overview-plan-until = 至 { $date }
+overview-plan-renews = { $date } 续期
+overview-calls = 最近调用
+overview-all-calls = 全部调用
+
+steps-title = 四步完成第一次调用
+steps-text = 大约两分钟。
+steps-account = 创建账号
+steps-credits = 充入额度
+steps-credits-text = 使用兑换码，或购买额度包。
+steps-key = 创建密钥
+steps-key-text = 附带可直接粘贴到客户端的配置。
+steps-call = 发起调用
+steps-call-text = Claude Code、Codex、OpenCode、SDK 或 curl：文档各有一页。
+
+usage-title = 用量
+usage-text = 每一次完成的调用及其费用，最新的在前。
+usage-none-title = 还没有调用
+usage-none-text = 调用结束后会立即出现在这里，附带 token 数和费用。
+usage-calls = { $count } 次调用
+usage-sum = 合计
+field-from = 从
+field-until = 至
+
+finish-complete = 完成
+finish-client-gone = 客户端断开
+finish-upstream-cut = 上游中断
+finish-upstream-error = 上游错误
+finish-stalled = 上游停滞
+finish-credit-exhausted = 额度用尽
+finish-shutdown = 服务器重启
+finish-lost = 由清理任务结束
+quality-exact = 由提供方计数
+quality-counted = 由我们计数
+quality-checkpoint = 以最近检查点为准
+quality-none = 未交付任何内容
+
+call-title = 调用
+call-figures = 调用数据
+call-cost = 费用
+call-held = 预留
+call-held-note = 调用前预留，结束后释放
+call-first-byte = 首字节
+call-duration = 时长
+call-lines = 费用构成
+call-lines-text = 总和只向上取整一次，到下一个纳额度。
+call-free = 未收取费用。
+call-multiplier = 分组与套餐倍率
+call-charged = 实收
+call-facts = 详情
+class-input = 输入
+class-cache-read = 缓存读取
+class-cache-write-short = 写入缓存（分钟级）
+class-cache-write-long = 写入缓存（小时级）
+class-output = 输出
+class-request = 请求
+fact-time = 开始
+fact-model = 模型
+fact-key = 密钥
+fact-group = 分组
+fact-protocol = 协议
+fact-client = 客户端
+fact-streamed = 流式
+fact-reasoning = 输出中的推理 token
+fact-id = 请求 ID
+yes = 是
+no = 否
+
+rejections-text = 你的密钥被拒绝的请求、原因以及解决办法。被拒的请求不收费。
+rejections-none-title = 没有被拒的请求
+rejections-none-text = 当你的密钥的请求被拒绝时，原因和解决办法会显示在这里。
+rejections-times = { $count } 次
+
+settings-profile = 个人资料
+settings-verified = 已确认
+settings-unverified = 未确认
+settings-saved = 已保存。
+field-language = 语言
+field-language-hint = 用于页面和邮件。
+sessions-title = 登录会话
+sessions-text = 登录了你账号的浏览器。
+sessions-this = 当前
+sessions-end = 退出
+sessions-end-others = 退出其他所有会话
+sessions-ended = 已退出。
+browser-unknown = 未知浏览器
+browser-on = { $system } 上的 { $browser }
+
+redeem-text = 兑换码会为你的账户增加额度或套餐。
+field-code = 兑换码
+field-code-hint = 25 个字母和数字，不分大小写，可带或不带连字符。
+redeem-button = 兑换
+redeemed-title = 兑换记录
+redeemed-plan = 套餐 { $plan }
+redeemed-credits = 额度
+redeem-credits-done = 已增加 { $credits } 额度。
+redeem-plan-done = 套餐已生效。
+code-empty = 请输入兑换码。
+code-form = 兑换码由 25 个字母和数字组成，每五个一组。你输入的位数不对，或包含兑换码不使用的字符。
+code-mistyped = 有一个字符错误，或两个字符颠倒了。请与原码核对。
+code-unknown = 没有这个兑换码。请确认它属于本系统。
+code-not-yet = 此兑换码从 { $date } 起可用。
+code-ended = 此兑换码的有效期至 { $date }。
+code-disabled = 此兑换码已停用。请联系提供者。
+code-used-up = 此兑换码已被用完。
+code-redeemed-here = 你已经兑换过此码。
+code-not-for-you = 此兑换码不适用于你的账户。
+code-plan-gone = 此兑换码对应的套餐已下架。请联系提供者。
+
+buy-text = 付款到账后额度立即可用。除非额度包另有说明，额度不会过期。
+buy-pack = 额度包
+buy-button = 下单
+buy-note = 在支付方自己的页面付款，我们不会看到你的卡号。
+buy-choose = 请选择一个额度包。
+buy-too-many = 你有多个未付款订单。请先付款或等待它们过期。
+buy-unavailable = 支付方没有响应。没有扣款，请稍后重试。
+pack-credits = { $credits } 额度
+pack-bonus = { $credits } 额度，其中 { $bonus } 为赠送
+orders-title = 订单
+order-title = 订单
+order-number = 订单号
+order-pay = 去付款
+order-waiting = 此页面每五秒查看一次进展。
+order-created = 准备中
+order-session-open = 等待付款
+order-awaiting-funds = 付款处理中
+order-credited = 已到账
+order-partially-refunded = 部分退款
+order-refunded = 已退款
+order-disputed = 有争议
+order-charged-back = 已拒付
+order-expired = 已过期
+order-canceled = 已取消
+order-failed = 失败
+order-review = 审核中
+order-created-text = 正在准备付款页面。
+order-session-open-text = 请在支付方页面付款，额度随即到账。
+order-awaiting-funds-text = 支付方已收到订单，正在等待款项。部分方式需要数天。
+order-credited-text = 额度已进入你的钱包。
+order-ended-text = 此订单已关闭，不会再扣款。
+order-review-text = 有信息对不上。本系统的运营人员正在核实。
+
+language-unknown = 请选择列出的语言。
+browser-only = { $name }

@@ -1,0 +1,259 @@
+//! Speaks with a channel's provider: the list of its models, and one small call. What comes back is put into words
+//! that say what to mend.
+
+use super::secret;
+use crate::{
+    Console,
+    words::{Phrase, phrase},
+};
+use entity::{channel, channel::Kind, model};
+use identity::seal::{Sealed, open_channel_secret};
+use outbound::{
+    Call, Method, SendError, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+    provider::{self, Endpoint},
+};
+use serde::Deserialize;
+use std::time::Duration;
+use url::Url;
+
+/// How long a provider may take to answer a test.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The largest answer that is read.
+const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// How much of a provider's own words is shown.
+const DETAIL_CHARS: usize = 200;
+
+/// A provider's answer.
+struct Told {
+    status: StatusCode,
+    body: bytes::Bytes,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    data: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: String,
+}
+
+/// The names of the models that the provider lists.
+pub(super) async fn models(
+    console: &Console,
+    channel: &channel::Model,
+) -> Result<Vec<String>, Phrase> {
+    let told = ask(console, channel, Endpoint::Models, None).await?;
+    if !told.status.is_success() {
+        return Err(explained(&told, None));
+    }
+    let listed: Listed =
+        serde_json::from_slice(&told.body).map_err(|_| phrase("op-channel-test-garbage"))?;
+    let mut names: Vec<String> = listed
+        .data
+        .into_iter()
+        // Google puts its models below a folder; callers send the bare name, and so does Google take it.
+        .map(|entry| entry.id.trim_start_matches("models/").to_owned())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Makes the smallest call there is to a model.
+pub(super) async fn call(
+    console: &Console,
+    channel: &channel::Model,
+    kind: model::Kind,
+    upstream_name: &str,
+) -> Result<(), Phrase> {
+    let (endpoint, body) = smallest(channel.kind, kind, upstream_name);
+    let told = ask(console, channel, endpoint, Some(body)).await?;
+    if !told.status.is_success() {
+        return Err(explained(&told, Some(upstream_name)));
+    }
+    let answer: serde_json::Value =
+        serde_json::from_slice(&told.body).map_err(|_| phrase("op-channel-test-garbage"))?;
+    let field = match endpoint {
+        Endpoint::Chat => "choices",
+        Endpoint::Messages => "content",
+        Endpoint::Responses => "output",
+        Endpoint::Embeddings | Endpoint::Models => "data",
+    };
+    if answer.get(field).is_some_and(serde_json::Value::is_array) {
+        Ok(())
+    } else {
+        Err(phrase("op-channel-test-garbage"))
+    }
+}
+
+fn smallest(channel: Kind, kind: model::Kind, name: &str) -> (Endpoint, serde_json::Value) {
+    let messages = serde_json::json!([{ "role": "user", "content": "Say OK." }]);
+    match (kind, channel) {
+        (model::Kind::Embedding, _) => (
+            Endpoint::Embeddings,
+            serde_json::json!({ "model": name, "input": "OK" }),
+        ),
+        (model::Kind::Chat, Kind::Anthropic) => (
+            Endpoint::Messages,
+            serde_json::json!({ "model": name, "max_tokens": 16, "messages": messages }),
+        ),
+        // Every present model of this provider answers here, chat models too; 16 is the least it takes.
+        (model::Kind::Chat, Kind::Openai) => (
+            Endpoint::Responses,
+            serde_json::json!({ "model": name, "input": "Say OK.", "max_output_tokens": 16, "store": false }),
+        ),
+        (model::Kind::Chat, Kind::OpenaiCompatible | Kind::Sandbox) => (
+            Endpoint::Chat,
+            serde_json::json!({ "model": name, "max_tokens": 16, "messages": messages }),
+        ),
+    }
+}
+
+async fn ask(
+    console: &Console,
+    channel: &channel::Model,
+    endpoint: Endpoint,
+    body: Option<serde_json::Value>,
+) -> Result<Told, Phrase> {
+    let kind = match channel.kind {
+        Kind::Openai => provider::Kind::OpenAi,
+        Kind::Anthropic => provider::Kind::Anthropic,
+        Kind::OpenaiCompatible => provider::Kind::OpenAiCompatible,
+        Kind::Sandbox => return Err(phrase("op-channel-test-sandbox")),
+    };
+    let base = Url::parse(&channel.base_url).map_err(|_| phrase("op-fault-url"))?;
+    let mut headers = credential(console, channel, kind)?;
+    let method = if body.is_some() {
+        Method::POST
+    } else {
+        Method::GET
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let call = Call {
+        method,
+        url: provider::endpoint(kind, &base, endpoint),
+        headers,
+        body: body.map(|body| body.to_string().into()).unwrap_or_default(),
+        header_timeout: Some(LIMIT),
+    };
+
+    let answer = console
+        .outbound
+        .send(call)
+        .await
+        .map_err(|error| unreached(&error))?;
+    let status = answer.status();
+    let body = answer
+        .read(ANSWER_BYTES)
+        .await
+        .map_err(|error| unreached(&error))?;
+    Ok(Told { status, body })
+}
+
+fn credential(
+    console: &Console,
+    channel: &channel::Model,
+    kind: provider::Kind,
+) -> Result<HeaderMap, Phrase> {
+    let Some(sealed) = channel.secret.clone() else {
+        return Ok(HeaderMap::new());
+    };
+    let host = secret::host(&channel.base_url);
+    let opened = open_channel_secret(
+        &console.master,
+        channel.id,
+        &host,
+        &Sealed::from_bytes(sealed),
+    )
+    .map_err(|_| phrase("op-channel-test-secret"))?;
+    provider::credential(kind, opened.expose()).ok_or_else(|| phrase("op-channel-test-secret"))
+}
+
+fn unreached(error: &SendError) -> Phrase {
+    match error {
+        SendError::Refused(refusal) => {
+            phrase("op-channel-test-refused").with("detail", refusal.to_string())
+        }
+        SendError::Connect(detail) => {
+            phrase("op-channel-test-connect").with("detail", detail.as_str())
+        }
+        SendError::NoAnswer | SendError::Silent => {
+            phrase("op-channel-test-silent").count("seconds", LIMIT.as_secs().cast_signed())
+        }
+        SendError::Broken(detail) => {
+            phrase("op-channel-test-broken").with("detail", detail.as_str())
+        }
+        SendError::TooLarge { .. } => phrase("op-channel-test-garbage"),
+    }
+}
+
+/// What a refusal means: an operator, and only an operator, may read the provider's own words.
+fn explained(told: &Told, model: Option<&str>) -> Phrase {
+    let status = i64::from(told.status.as_u16());
+    let detail = detail(&told.body);
+    match (told.status.as_u16(), model) {
+        (401 | 403, _) => phrase("op-channel-test-credential")
+            .count("status", status)
+            .with("detail", detail),
+        (404, Some(model)) => phrase("op-channel-test-model-unknown")
+            .with("model", model)
+            .count("status", status)
+            .with("detail", detail),
+        (402 | 429 | 503 | 529, _) => phrase("op-channel-test-busy")
+            .count("status", status)
+            .with("detail", detail),
+        _ => phrase("op-channel-test-status")
+            .count("status", status)
+            .with("detail", detail),
+    }
+}
+
+fn detail(body: &[u8]) -> String {
+    let message = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|value| value.pointer("/error/message")?.as_str().map(str::to_owned));
+    message
+        .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(DETAIL_CHARS)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(status: u16, body: &str) -> Told {
+        Told {
+            status: StatusCode::from_u16(status).expect("a status"),
+            body: bytes::Bytes::from(body.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_mend() {
+        let key = explained(&told(401, r#"{"error":{"message":"bad key"}}"#), None);
+        let model = explained(&told(404, "{}"), Some("gpt-0"));
+
+        assert_eq!(key.id(), "op-channel-test-credential");
+        assert_eq!(model.id(), "op-channel-test-model-unknown");
+        assert_eq!(explained(&told(529, ""), None).id(), "op-channel-test-busy");
+        assert_eq!(
+            explained(&told(500, ""), None).id(),
+            "op-channel-test-status"
+        );
+    }
+
+    #[test]
+    fn the_providers_words_are_cut_and_clean() {
+        assert_eq!(
+            detail(br#"{"error":{"message":"no\nsuch key"}}"#),
+            "nosuch key"
+        );
+        assert_eq!(detail("x".repeat(1_000).as_bytes()).len(), DETAIL_CHARS);
+    }
+}

@@ -1,0 +1,19 @@
+//! What operators see and do: tenants, prices, channels, codes, plans, orders. Every handler takes [`Operator`], so none
+//! of them runs for anybody else; every change is an operation of `identity` or `billing`, which writes the audit trail.
+//!
+//! [`Operator`]: crate::frame::Operator
+
+pub(crate) mod audit;
+mod badge;
+pub(crate) mod channel;
+pub(crate) mod code;
+mod confirm;
+mod field;
+pub(crate) mod group;
+mod listing;
+pub(crate) mod member;
+pub(crate) mod model;
+pub(crate) mod order;
+pub(crate) mod overview;
+pub(crate) mod plan;
+pub(crate) mod tenant;

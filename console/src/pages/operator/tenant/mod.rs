@@ -1,0 +1,26 @@
+//! Tenants as operators see them.
+
+pub(crate) mod add_member;
+pub(crate) mod adjust;
+pub(crate) mod list;
+pub(crate) mod resume;
+pub(crate) mod show;
+pub(crate) mod suspend;
+
+use crate::{Console, Error};
+use entity::{Platform, TenantId, tenant};
+use sea_orm::{ColumnTrait, QueryFilter};
+
+/// The tenant that an address names.
+pub(super) async fn found(console: &Console, id: TenantId) -> Result<tenant::Model, Error> {
+    tenant::Entity::every()
+        .filter(tenant::Column::Id.eq(id))
+        .one(console.db.read())
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+/// Where a tenant's page is.
+pub(super) fn address(id: TenantId) -> String {
+    format!("/console/operator/tenants/{id}")
+}

@@ -1,0 +1,5 @@
+//! Finished calls: the list with its filters, and one call with how its cost came about.
+
+pub(crate) mod call;
+pub(crate) mod list;
+pub(super) mod rows;

@@ -1,0 +1,315 @@
+//! Whether a call may be made, where to, and how much to hold for it. No commit yet: a refusal here is cheap.
+
+use std::sync::Arc;
+
+use billing::{admission::HoldOrder, rating::bound_ceil};
+use bytes::Bytes;
+use entity::{Protocol, model};
+use identity::key::CallerRow;
+use outbound::HeaderMap;
+
+use super::{
+    Call,
+    refusal::{model_blocked, not_read},
+    route::{self, Conversation},
+};
+use crate::{
+    catalog::{Group, Model, Price, Snapshot},
+    error::{Code, Refusal},
+    gateway::Gateway,
+    reply::{Visit, readable_by},
+    wire::{path, reading::Reading},
+};
+
+/// A request that was read, by a caller who is known.
+pub(super) struct Request {
+    pub(super) visit: Visit,
+    pub(super) protocol: Protocol,
+    pub(super) caller: Arc<CallerRow>,
+    pub(super) reading: Reading,
+    pub(super) body: Bytes,
+    pub(super) forwarded: HeaderMap,
+}
+
+/// Output that is held for where neither the caller nor the catalog names a limit.
+const UNKNOWN_OUTPUT: u64 = 32_768;
+/// Input that is held for where a request leans on state kept upstream and the model's window is not known.
+const UNKNOWN_WINDOW: u64 = 400_000;
+/// The model of an embeddings call that names none and whose group has no default.
+const EMBEDDING_MODEL: &str = "text-embedding-3-small";
+
+/// Decides everything but the hold.
+pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, Refusal> {
+    let inner = &gateway.inner;
+    let snapshot = inner
+        .catalog
+        .current()
+        .await
+        .map_err(|error| not_read(&error))?;
+    let group = group_of(&snapshot, &request)?;
+    let model = model_of(&snapshot, group, &request)
+        .map_err(|refusal| readable_by(request.visit.client_kind, refusal))?;
+    let price = price_of(&model)?;
+    let conversation = Conversation {
+        key: request.caller.key.id,
+        // Stored responses and sealed reasoning belong to one upstream account, so all of a key's stay with it.
+        body: match request.protocol {
+            Protocol::Responses => &[],
+            Protocol::Chat | Protocol::Messages | Protocol::Embeddings => &request.body,
+        },
+    };
+    let channels = route::channels(
+        group,
+        model.id,
+        request.protocol,
+        conversation,
+        &inner.cooldowns,
+    );
+    if channels.is_empty() {
+        return Err(no_channel(&snapshot, group, &model, request.protocol));
+    }
+
+    let multiplier_ppm = multiplier(gateway, &request, group, &model).await?;
+    let input_upper = input_upper(&request.reading, &model);
+    let output_limit = output_limit(&request, &model);
+    let output_cap = output_limit.saturating_mul(request.reading.choices);
+    let amount = bound_ceil(&price.sale, input_upper, output_cap, multiplier_ppm).map_err(
+        |error| {
+            tracing::error!(%error, model.id = %model.id, "a call cannot be rated");
+            Refusal::new(
+                Code::InvalidRequest,
+                "The request asks for more tokens than can be charged. Ask for fewer output tokens (max_tokens).",
+            )
+        },
+    )?;
+
+    let key = &request.caller.key;
+    let order = HoldOrder {
+        id: request.visit.id,
+        tenant: key.tenant_id,
+        member: key.member_id,
+        key: key.id,
+        group: group.id,
+        model: model.id,
+        price_version: price.version,
+        multiplier_ppm,
+        channel: channels.first().map(|channel| channel.id),
+        amount,
+        input_tokens: request.reading.size.estimate,
+        output_cap,
+        protocol: request.protocol,
+        client_kind: request.visit.client_kind.to_owned(),
+        streamed: request.reading.streamed,
+        ttl: inner.config.hold,
+        now: inner.clock.now(),
+    };
+    Ok(Call {
+        visit: request.visit,
+        protocol: request.protocol,
+        caller: request.caller,
+        reading: request.reading,
+        body: request.body,
+        forwarded: request.forwarded,
+        multiplier_ppm,
+        model,
+        price,
+        output_limit,
+        channels,
+        order,
+    })
+}
+
+/// The group's multiplier times that of the plan which has a say.
+async fn multiplier(
+    gateway: &Gateway,
+    request: &Request,
+    group: &Group,
+    model: &Model,
+) -> Result<i64, Refusal> {
+    let key = &request.caller.key;
+    let now = gateway.inner.clock.now();
+    let deal = gateway
+        .inner
+        .deals
+        .of(key.tenant_id, now)
+        .await
+        .map_err(|error| not_read(&error))?;
+    Ok(deal.multiplier_ppm(&model.name, group.id, key.pay_order, group.multiplier_ppm))
+}
+
+fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, Refusal> {
+    let group = snapshot
+        .group(request.caller.key.group_id)
+        .filter(|group| group.active)
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::GroupMismatch,
+                "The group of this API key is closed. Create a key in another group.",
+            )
+        })?;
+    if !group.takes_protocol(request.protocol) {
+        return Err(Refusal::new(
+            Code::ProtocolNotAllowed,
+            format!(
+                "The group `{}` of this API key does not take calls at {}. Use a key of another group.",
+                group.title,
+                path::of(request.protocol)
+            ),
+        ));
+    }
+    if !group.takes_client(request.visit.client_kind) {
+        return Err(Refusal::new(
+            Code::ClientNotAllowed,
+            format!(
+                "The group `{}` of this API key is for {} only, and this client is `{}`. Use a key of another group.",
+                group.title,
+                group.clients.join(", "),
+                request.visit.client_kind
+            ),
+        ));
+    }
+    Ok(group)
+}
+
+fn model_of(snapshot: &Snapshot, group: &Group, request: &Request) -> Result<Arc<Model>, Refusal> {
+    let asked = request.reading.model.trim();
+    let found = if asked.is_empty() {
+        default_model(snapshot, group, request.protocol)?
+    } else {
+        snapshot
+            .model(asked)
+            .map(Arc::clone)
+            .ok_or_else(|| not_found(snapshot, group, asked))?
+    };
+
+    let embeds = request.protocol == Protocol::Embeddings;
+    if embeds != (found.kind == model::Kind::Embedding) {
+        let right = if embeds {
+            "/v1/chat/completions, /v1/responses or /v1/messages"
+        } else {
+            path::of(Protocol::Embeddings)
+        };
+        return Err(Refusal::new(
+            Code::InvalidRequest,
+            format!("The model `{}` is called at {right}.", found.name),
+        )
+        .at(Some("model")));
+    }
+    match found.status {
+        model::Status::Active => Ok(found),
+        model::Status::Blocked | model::Status::Hidden => Err(model_blocked(&found)),
+    }
+}
+
+fn default_model(
+    snapshot: &Snapshot,
+    group: &Group,
+    protocol: Protocol,
+) -> Result<Arc<Model>, Refusal> {
+    let embeds = protocol == Protocol::Embeddings;
+    let of_group = group
+        .default_model
+        .as_ref()
+        .filter(|model| embeds == (model.kind == model::Kind::Embedding));
+    let usual = || embeds.then(|| snapshot.model(EMBEDDING_MODEL)).flatten();
+    of_group.or_else(usual).map(Arc::clone).ok_or_else(|| {
+        Refusal::new(
+            Code::ModelRequired,
+            "The request names no model, and the group of this API key has no default. Set `model`.",
+        )
+        .at(Some("model"))
+    })
+}
+
+fn not_found(snapshot: &Snapshot, group: &Group, asked: &str) -> Refusal {
+    let near = snapshot.names_near(asked, group);
+    let hint = if near.is_empty() {
+        "GET /v1/models lists what this key may use.".to_owned()
+    } else {
+        format!("Did you mean {}?", near.join(", "))
+    };
+    let asked: String = asked.chars().take(100).collect();
+    Refusal::new(
+        Code::ModelNotFound,
+        format!("There is no model named `{asked}`. {hint}"),
+    )
+    .at(Some("model"))
+}
+
+fn price_of(model: &Model) -> Result<Price, Refusal> {
+    model.price.clone().ok_or_else(|| {
+        Refusal::new(
+            Code::NoChannel,
+            format!(
+                "The model `{}` has no price yet, so it cannot be called.",
+                model.name
+            ),
+        )
+    })
+}
+
+/// Tells apart what the caller can mend (another endpoint, another group) from what only the operator can.
+fn no_channel(snapshot: &Snapshot, group: &Group, model: &Model, protocol: Protocol) -> Refusal {
+    if group.serves(model.id) {
+        let elsewhere: Vec<_> = [Protocol::Chat, Protocol::Responses, Protocol::Messages]
+            .into_iter()
+            .filter(|other| {
+                let able = |channel: &Arc<_>| serves(channel, model, *other);
+                group.channels.iter().any(able)
+            })
+            .map(path::of)
+            .collect();
+        return Refusal::new(
+            Code::NoChannel,
+            format!(
+                "No upstream channel serves `{}` at {}; it is served at {}.",
+                model.name,
+                path::of(protocol),
+                elsewhere.join(" and ")
+            ),
+        );
+    }
+    if let Some(other) = snapshot.other_group_with(model.id, group.id) {
+        return Refusal::new(
+            Code::GroupMismatch,
+            format!(
+                "The group `{}` of this API key does not have the model `{}`; the group `{}` has. Use a key of that group.",
+                group.title, model.name, other.title
+            ),
+        );
+    }
+    Refusal::new(
+        Code::NoChannel,
+        format!(
+            "No active upstream channel serves the model `{}` just now.",
+            model.name
+        ),
+    )
+    .after(std::time::Duration::from_secs(30))
+}
+
+fn serves(channel: &crate::catalog::Channel, model: &Model, protocol: Protocol) -> bool {
+    channel.models.contains_key(&model.id) && channel.speaks(protocol)
+}
+
+/// Input tokens at most: what the body can hold, and never more than the model's window.
+fn input_upper(reading: &Reading, model: &Model) -> u64 {
+    let window = model.context_window;
+    if reading.stateful {
+        return window.unwrap_or(UNKNOWN_WINDOW).max(reading.size.estimate);
+    }
+    window.map_or(reading.size.upper, |window| reading.size.upper.min(window))
+}
+
+/// Output tokens of one answer at most.
+fn output_limit(request: &Request, model: &Model) -> u64 {
+    if request.protocol == Protocol::Embeddings {
+        return 0;
+    }
+    match (request.reading.max_output, model.max_output) {
+        (Some(asked), Some(most)) => asked.min(most),
+        (Some(asked), None) => asked,
+        (None, Some(most)) => most,
+        (None, None) => UNKNOWN_OUTPUT,
+    }
+}

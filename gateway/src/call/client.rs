@@ -1,0 +1,105 @@
+//! The client's end of a call, as the task that makes the call sees it: it may be gone at any moment.
+
+use std::{sync::OnceLock, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Refusal;
+
+/// How an answer begins.
+#[derive(Debug)]
+pub(super) enum Head {
+    /// A stream; its pieces follow.
+    Stream,
+    /// All of it.
+    Whole(Bytes),
+    /// None.
+    Refused(Refusal),
+}
+
+/// Pieces that may wait for the client before the upstream is made to wait.
+const WAITING_PIECES: usize = 64;
+
+/// Where a call's answer goes.
+#[derive(Debug)]
+pub(super) struct Client {
+    head: Option<oneshot::Sender<Head>>,
+    pieces: mpsc::Sender<Bytes>,
+    unread: Duration,
+    stopping: CancellationToken,
+    gone: bool,
+    /// When it was first seen that the client has gone.
+    gone_at: OnceLock<Instant>,
+}
+
+/// The other end, which the connection holds.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) head: oneshot::Receiver<Head>,
+    pub(super) pieces: mpsc::Receiver<Bytes>,
+}
+
+impl Client {
+    /// The two ends. A client that leaves its answer unread for `unread` counts as gone; while the process stops,
+    /// nobody is waited for.
+    pub(super) fn pair(unread: Duration, stopping: CancellationToken) -> (Self, Connection) {
+        let (head, head_end) = oneshot::channel();
+        let (pieces, pieces_end) = mpsc::channel(WAITING_PIECES);
+        let client = Self {
+            head: Some(head),
+            pieces,
+            unread,
+            stopping,
+            gone: false,
+            gone_at: OnceLock::new(),
+        };
+        let connection = Connection {
+            head: head_end,
+            pieces: pieces_end,
+        };
+        (client, connection)
+    }
+
+    /// Whether the client has gone, as far as is known.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone || self.pieces.is_closed()
+    }
+
+    /// Begins the answer.
+    pub(super) fn begin(&mut self, head: Head) {
+        if let Some(sender) = self.head.take()
+            && sender.send(head).is_err()
+        {
+            self.gone = true;
+        }
+    }
+
+    /// Hands on a piece; waits while the client is slow, up to its limit.
+    pub(super) async fn send(&mut self, piece: Bytes) {
+        if self.is_gone() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            place = timeout(self.unread, self.pieces.reserve()) => match place {
+                Ok(Ok(place)) => place.send(piece),
+                Ok(Err(_)) | Err(_) => self.gone = true,
+            },
+            () = self.stopping.cancelled() => {}
+        }
+    }
+
+    /// Ends when the client has been gone for `grace`; never while it is there.
+    pub(super) async fn gone_for(&self, grace: Duration) {
+        if !self.gone {
+            self.pieces.closed().await;
+        }
+        let gone_at = *self.gone_at.get_or_init(Instant::now);
+        sleep_until(gone_at + grace).await;
+    }
+}

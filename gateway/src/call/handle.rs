@@ -1,0 +1,154 @@
+//! The endpoint of a call: takes the request in, hands it to a task, and answers with what comes back.
+
+use std::{convert::Infallible, sync::Arc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Data, Payload},
+};
+use entity::Protocol;
+use futures_util::stream;
+use identity::key::CallerRow;
+
+use super::{
+    Call, accept,
+    admit::{Request, admit},
+    attempt::forwarded,
+    client::{Client, Connection, Head},
+    refusal::draining,
+    run::run,
+};
+use crate::{
+    error::{Code, Refusal},
+    gateway::Gateway,
+    reply::Visit,
+    wire::reading::{self, BadRequest},
+};
+
+/// A refusal on the way in, with what is known of its caller.
+struct Turned {
+    refusal: Refusal,
+    caller: Option<Arc<CallerRow>>,
+    model: String,
+}
+
+/// Answers one call.
+pub(crate) async fn answer(
+    protocol: Protocol,
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    mut payload: Payload,
+) -> HttpResponse {
+    let visit = Visit::new(&request, protocol.into(), Some(protocol));
+
+    let call = match take_in(protocol, &gateway, &visit, &request, &mut payload).await {
+        Ok(call) => call,
+        Err(turned) => {
+            if turned.refusal.code != Code::RequestTimeout {
+                accept::discard(&mut payload).await;
+            }
+            if let Some(caller) = &turned.caller {
+                visit.keep(&gateway, caller, Some(&turned.model), &turned.refusal);
+            }
+            return visit.refuse(&gateway, &turned.refusal);
+        }
+    };
+
+    let (client, connection) =
+        Client::pair(gateway.inner.config.unread, gateway.inner.stopping.clone());
+    let task = run(gateway.get_ref().clone(), call, client);
+    let task = gateway.inner.calls.track_future(task);
+    gateway
+        .inner
+        .db
+        .tracker()
+        .spawn_on(task, gateway.inner.db.handle());
+
+    reply(&gateway, &visit, connection).await
+}
+
+async fn take_in(
+    protocol: Protocol,
+    gateway: &Gateway,
+    visit: &Visit,
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> Result<Call, Turned> {
+    let inner = &gateway.inner;
+    let headers = request.headers();
+    if inner.closed.is_cancelled() {
+        return Err(Turned {
+            refusal: draining(),
+            caller: None,
+            model: String::new(),
+        });
+    }
+    let caller = inner
+        .callers
+        .find(headers, inner.clock.now())
+        .await
+        .map_err(|denied| Turned {
+            refusal: denied.refusal,
+            caller: denied.caller,
+            model: String::new(),
+        })?;
+    let turn = |refusal, model: &str| Turned {
+        refusal,
+        caller: Some(Arc::clone(&caller)),
+        model: model.to_owned(),
+    };
+
+    let body = accept::body(headers, payload, &inner.config)
+        .await
+        .map_err(|refusal| turn(refusal, ""))?;
+    let reading = reading::read(protocol, &body).map_err(|bad| turn(malformed(&bad), ""))?;
+    let model = reading.model.clone();
+    let request = Request {
+        visit: visit.clone(),
+        protocol,
+        caller: Arc::clone(&caller),
+        reading,
+        body,
+        forwarded: forwarded(protocol, headers),
+    };
+
+    admit(gateway, request)
+        .await
+        .map_err(|refusal| turn(refusal, &model))
+}
+
+fn malformed(bad: &BadRequest) -> Refusal {
+    Refusal::new(Code::InvalidRequest, accept::sentence(bad)).at(bad.field)
+}
+
+async fn reply(gateway: &Gateway, visit: &Visit, connection: Connection) -> HttpResponse {
+    let Connection { head, pieces } = connection;
+    match head.await {
+        Ok(Head::Stream) => {
+            let pieces = stream::unfold(pieces, |mut pieces| async move {
+                let piece = pieces.recv().await?;
+                Some((Ok::<_, Infallible>(piece), pieces))
+            });
+            visit
+                .answer(200)
+                .content_type("text/event-stream; charset=utf-8")
+                // Proxies must pass each event on as it comes.
+                .insert_header(("x-accel-buffering", "no"))
+                .insert_header((header::CONNECTION, "keep-alive"))
+                .streaming(Box::pin(pieces))
+        }
+        Ok(Head::Whole(body)) => visit
+            .answer(200)
+            .content_type("application/json")
+            .body(body),
+        Ok(Head::Refused(refusal)) => visit.refuse(gateway, &refusal),
+        Err(_) => visit.refuse(
+            gateway,
+            &Refusal::new(
+                Code::InternalError,
+                "The call ended by a fault of this server. Nothing was charged for it.",
+            ),
+        ),
+    }
+}

@@ -1,0 +1,52 @@
+//! The life of a call, in the order it happens: accept, admit, run (attempt, relay), settle.
+
+mod accept;
+mod admit;
+mod attempt;
+mod client;
+mod cooldown;
+mod events;
+mod handle;
+mod refusal;
+mod relay;
+mod route;
+mod run;
+mod settle;
+
+pub(crate) use cooldown::Cooldowns;
+pub(crate) use handle::answer;
+pub(crate) use refusal::not_read;
+
+use std::sync::Arc;
+
+use billing::admission::HoldOrder;
+use bytes::Bytes;
+use identity::key::CallerRow;
+use outbound::HeaderMap;
+
+use crate::{
+    catalog::{Channel, Model, Price},
+    reply::Visit,
+    wire::reading::Reading,
+};
+use entity::Protocol;
+
+/// A call that may be made: everything is decided but the hold.
+pub(crate) struct Call {
+    visit: Visit,
+    protocol: Protocol,
+    caller: Arc<CallerRow>,
+    reading: Reading,
+    /// The decoded body as it came.
+    body: Bytes,
+    /// Headers of the caller that the upstream has to see.
+    forwarded: HeaderMap,
+    model: Arc<Model>,
+    price: Price,
+    multiplier_ppm: i64,
+    /// Output tokens that the hold covers, and the limit sent where a protocol demands one.
+    output_limit: u64,
+    /// Channels in the order they are tried.
+    channels: Vec<Arc<Channel>>,
+    order: HoldOrder,
+}

@@ -1,0 +1,295 @@
+//! The relay: events from the upstream to the client as they come, metered, in a task that no connection owns.
+
+use std::time::Duration;
+
+use billing::{lane::Hold, rating::Tokens};
+use bytes::Bytes;
+use entity::{ChannelId, Credits, Protocol, Timestamp, usage::Finish};
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{
+    Call,
+    accept::sentence,
+    attempt::{Opened, is_account_fault},
+    client::{Client, Head},
+    events::Events,
+    refusal::draining,
+    settle::{self, Ended, bill},
+};
+use crate::{
+    error::{Code, Refusal, stream_event},
+    gateway::Gateway,
+    wire::{
+        sse::Frame,
+        tap::{Failure, Seen, Tap},
+    },
+};
+
+/// How often a running call notes what it has cost, in case the process dies.
+const NOTE_EVERY: Duration = Duration::from_secs(5);
+/// How long the last event may wait for the commit that charges the call.
+const COMMIT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a finished upstream is given to close its stream in order.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// One stream on its way.
+struct Relay<'a> {
+    gateway: &'a Gateway,
+    call: &'a Call,
+    client: &'a mut Client,
+    hold: Hold,
+    tap: Tap,
+    first_byte_at: Option<Timestamp>,
+    /// The response object that a Responses client has seen, for an error event to name.
+    opened: Option<Value>,
+    /// When the client last got anything.
+    spoke_at: Instant,
+    noted_at: Instant,
+}
+
+/// Why the relay stops, and the last thing the client gets.
+struct Stop {
+    finish: Finish,
+    last: Option<Bytes>,
+    abandoned: bool,
+}
+
+impl Stop {
+    fn with(finish: Finish, last: Option<Bytes>) -> Self {
+        Self {
+            finish,
+            last,
+            abandoned: false,
+        }
+    }
+}
+
+/// Relays a stream to its end and settles the call.
+pub(super) async fn relay(
+    gateway: &Gateway,
+    call: &Call,
+    client: &mut Client,
+    hold: Hold,
+    channel: ChannelId,
+    opened: Opened,
+) {
+    let Opened {
+        mut events,
+        tap,
+        first,
+    } = opened;
+    client.begin(Head::Stream);
+    let mut relay = Relay {
+        gateway,
+        call,
+        client,
+        hold,
+        tap,
+        first_byte_at: None,
+        opened: None,
+        spoke_at: Instant::now(),
+        noted_at: Instant::now(),
+    };
+
+    let at_once = match first {
+        Some((frame, seen)) => relay.take(frame, seen).await,
+        None => None,
+    };
+    let stop = match at_once {
+        Some(stop) => stop,
+        None => relay.run(&mut events).await,
+    };
+
+    let Relay {
+        client,
+        hold,
+        tap,
+        first_byte_at,
+        ..
+    } = relay;
+    let ended = Ended {
+        finish: stop.finish,
+        abandoned: stop.abandoned,
+        channel,
+        first_byte_at,
+    };
+    let mut settled = std::pin::pin!(settle::end(gateway, call, hold, &tap, ended));
+    // Whoever has the last event has been charged: the balance read after an answer is the true one.
+    let committed = tokio::time::timeout(COMMIT_WITHIN, &mut settled).await;
+    if let Some(last) = stop.last {
+        client.send(last).await;
+    }
+    if committed.is_err() {
+        settled.await;
+    }
+    if stop.finish == Finish::Complete {
+        drop(tokio::time::timeout(CLOSE_WITHIN, events.finish()).await);
+    }
+}
+
+impl Relay<'_> {
+    /// Until the answer ends, the upstream fails, or nobody waits for it any more.
+    async fn run(&mut self, events: &mut Events) -> Stop {
+        let config = &self.gateway.inner.config;
+        let mut silent_until = Instant::now() + config.idle;
+        let ends_at = Instant::now() + config.longest;
+        loop {
+            let beat_at = self.spoke_at + config.heartbeat;
+            tokio::select! {
+                biased;
+                () = self.gateway.inner.stopping.cancelled() => {
+                    return self.broken(Finish::Shutdown, &draining());
+                }
+                () = self.client.gone_for(config.drain) => return Stop {
+                    finish: Finish::ClientGone,
+                    last: None,
+                    abandoned: true,
+                },
+                () = sleep_until(ends_at) => return self.stalled(),
+                next = timeout_at(silent_until, events.next()) => {
+                    let stop = match next {
+                        Ok(Ok(Some(frame))) => {
+                            let seen = self.tap.see(&frame);
+                            self.take(frame, seen).await
+                        }
+                        Ok(Ok(None)) => Some(self.at_end()),
+                        Ok(Err(why)) => Some(self.cut(&why)),
+                        Err(_) => Some(self.stalled()),
+                    };
+                    if let Some(stop) = stop {
+                        return stop;
+                    }
+                    silent_until = Instant::now() + config.idle;
+                }
+                () = sleep_until(beat_at), if !self.client.is_gone() => self.beat().await,
+            }
+        }
+    }
+
+    /// Hands one event on, or stops at it.
+    async fn take(&mut self, frame: Frame, seen: Seen) -> Option<Stop> {
+        self.note();
+        match seen {
+            Seen::UsageOnly if !self.call.reading.usage_asked => None,
+            Seen::Idle | Seen::Content | Seen::UsageOnly => {
+                if seen == Seen::Content && self.first_byte_at.is_none() {
+                    self.first_byte_at = Some(self.gateway.inner.clock.now());
+                    self.remember_opening(&frame);
+                }
+                self.say(frame.raw).await;
+                None
+            }
+            Seen::End => Some(Stop::with(self.finish(Finish::Complete), Some(frame.raw))),
+            Seen::Failure(failure) => Some(self.failed(frame, &failure)),
+            Seen::Garbage => Some(self.cut("an event is not in the protocol")),
+        }
+    }
+
+    async fn say(&mut self, piece: Bytes) {
+        self.client.send(piece).await;
+        self.spoke_at = Instant::now();
+    }
+
+    /// A sign of life in the protocol's own form. Codex's timer hears no comments, so Responses gets an event, but not
+    /// before the first one, which must be `response.created`.
+    async fn beat(&mut self) {
+        self.note();
+        let sign: &'static [u8] = match self.call.protocol {
+            Protocol::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            Protocol::Responses if self.first_byte_at.is_some() => {
+                b"event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":0}\n\n"
+            }
+            Protocol::Responses | Protocol::Chat | Protocol::Embeddings => b": keep-alive\n\n",
+        };
+        self.say(Bytes::from_static(sign)).await;
+    }
+
+    /// Notes the cost so far now and then, which also keeps the hold alive.
+    fn note(&mut self) {
+        if self.noted_at.elapsed() < NOTE_EVERY {
+            return;
+        }
+        self.noted_at = Instant::now();
+        if !self.tap.delivered() {
+            self.hold.checkpoint(Credits::ZERO, Tokens::default());
+            return;
+        }
+        let metered = self.tap.metered(self.call.reading.size.estimate);
+        let so_far = bill(self.call, &metered, self.hold.amount());
+        self.hold.checkpoint(so_far.charge, so_far.tokens);
+    }
+
+    fn remember_opening(&mut self, frame: &Frame) {
+        if self.call.protocol == Protocol::Responses {
+            let event: Option<Value> = serde_json::from_slice(&frame.data).ok();
+            self.opened = event.and_then(|mut event| event.get_mut("response").map(Value::take));
+        }
+    }
+
+    /// The upstream closed the stream. A chat stream may do so after its finish reason, without `[DONE]`.
+    fn at_end(&mut self) -> Stop {
+        if self.tap.finished() {
+            let done = (self.call.protocol == Protocol::Chat)
+                .then(|| Bytes::from_static(b"data: [DONE]\n\n"));
+            return Stop::with(self.finish(Finish::Complete), done);
+        }
+        self.cut("the answer ended early")
+    }
+
+    fn cut(&mut self, why: &str) -> Stop {
+        tracing::warn!(request.id = %self.call.visit.id, "an upstream broke off: {why}");
+        self.broken(
+            Finish::UpstreamCut,
+            &Refusal::new(
+                Code::UpstreamError,
+                "The upstream broke off in the middle of the answer. What was delivered is charged. Try again.",
+            ),
+        )
+    }
+
+    fn stalled(&mut self) -> Stop {
+        tracing::warn!(request.id = %self.call.visit.id, "an upstream went silent");
+        self.broken(
+            Finish::Stalled,
+            &Refusal::new(
+                Code::UpstreamError,
+                "The upstream went silent in the middle of the answer. What was delivered is charged. Try again.",
+            ),
+        )
+    }
+
+    /// The upstream reports a failure in its stream. Its own words pass, for clients act on them, unless they speak of
+    /// the account behind the channel.
+    fn failed(&mut self, frame: Frame, failure: &Failure) -> Stop {
+        tracing::warn!(request.id = %self.call.visit.id, code = %failure.code, "an upstream failed: {}", failure.message);
+        if is_account_fault(failure) {
+            let message = sentence(&"the upstream failed in the middle of the answer");
+            return self.broken(
+                Finish::UpstreamError,
+                &Refusal::new(Code::UpstreamError, message),
+            );
+        }
+        Stop::with(self.finish(Finish::UpstreamError), Some(frame.raw))
+    }
+
+    fn broken(&mut self, finish: Finish, refusal: &Refusal) -> Stop {
+        let event = stream_event(
+            self.call.protocol,
+            refusal,
+            self.call.visit.id,
+            &self.gateway.inner.links,
+            self.opened.as_ref(),
+        );
+        Stop::with(self.finish(finish), Some(event))
+    }
+
+    /// A client that has gone is the reason, whatever the upstream did after that.
+    fn finish(&self, finish: Finish) -> Finish {
+        if self.client.is_gone() {
+            Finish::ClientGone
+        } else {
+            finish
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! In which order the channels of a call are tried: working ones first, then priority, then a draw by weight.
+//!
+//! The draw is not random but of the conversation: the same key and the same beginning of a prompt go to the same
+//! channel as long as it is there, for its cache knows them.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use entity::{KeyId, ModelId, Protocol};
+
+use super::cooldown::Cooldowns;
+use crate::catalog::{Channel, Group};
+
+/// What makes two requests one conversation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conversation<'a> {
+    pub(super) key: KeyId,
+    pub(super) body: &'a [u8],
+}
+
+/// The beginning of a prompt that providers cache is longer than this; requests shorter than it have little to gain.
+const PREFIX_BYTES: usize = 2_048;
+
+/// The channels that can serve the call, in order.
+pub(super) fn channels(
+    group: &Group,
+    model: ModelId,
+    protocol: Protocol,
+    conversation: Conversation<'_>,
+    cooldowns: &Cooldowns,
+) -> Vec<Arc<Channel>> {
+    let mut able: Vec<_> = group
+        .channels
+        .iter()
+        .filter(|channel| channel.models.contains_key(&model) && channel.speaks(protocol))
+        .map(|channel| (cooldowns.left(channel.id), channel))
+        .collect();
+    able.sort_by_key(|(left, channel)| (*left, channel.priority, channel.id));
+
+    let mut ordered = Vec::with_capacity(able.len());
+    let mut seed = conversation.seed();
+    let mut rest = able.as_slice();
+    while let Some(((left, first), _)) = rest.split_first() {
+        let same = rest
+            .iter()
+            .take_while(|(other, channel)| other == left && channel.priority == first.priority)
+            .count();
+        let (tier, after) = rest.split_at(same);
+        draw(tier, &mut seed, &mut ordered);
+        rest = after;
+    }
+    ordered
+}
+
+fn draw<T>(tier: &[(T, &Arc<Channel>)], seed: &mut u64, ordered: &mut Vec<Arc<Channel>>) {
+    let mut left: Vec<&Arc<Channel>> = tier.iter().map(|(_, channel)| *channel).collect();
+    while !left.is_empty() {
+        let total: u64 = left.iter().map(|channel| channel.weight.max(1)).sum();
+        *seed = next(*seed);
+        let mut ticket = *seed % total;
+        let place = left
+            .iter()
+            .position(|channel| {
+                let weight = channel.weight.max(1);
+                let hit = ticket < weight;
+                ticket = ticket.saturating_sub(weight);
+                hit
+            })
+            .unwrap_or(0);
+        ordered.push(Arc::clone(left.swap_remove(place)));
+    }
+}
+
+impl Conversation<'_> {
+    fn seed(self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.key.hash(&mut hasher);
+        let prefix = self.body.get(..PREFIX_BYTES).unwrap_or(self.body);
+        prefix.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// `SplitMix64`, so that each draw of a call is another.
+fn next(state: u64) -> u64 {
+    let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use entity::{ChannelId, GroupId};
+
+    use super::*;
+    use crate::{call::cooldown::Severity, catalog::Upstream};
+
+    fn channel(name: &str, priority: i64, weight: u64, model: ModelId) -> Arc<Channel> {
+        Arc::new(Channel {
+            id: ChannelId::fresh(),
+            name: name.to_owned(),
+            upstream: Upstream::Sandbox,
+            priority,
+            weight,
+            models: HashMap::from([(model, name.to_owned())]),
+        })
+    }
+
+    fn group(channels: &[Arc<Channel>]) -> Group {
+        Group {
+            id: GroupId::fresh(),
+            title: String::new(),
+            active: true,
+            multiplier_ppm: 1_000_000,
+            default_model: None,
+            protocols: Vec::new(),
+            clients: Vec::new(),
+            channels: channels.to_vec(),
+        }
+    }
+
+    fn order(group: &Group, model: ModelId, body: &str, cooldowns: &Cooldowns) -> Vec<String> {
+        let conversation = Conversation {
+            key: KeyId::from_uuid(model.uuid()),
+            body: body.as_bytes(),
+        };
+        channels(group, model, Protocol::Chat, conversation, cooldowns)
+            .iter()
+            .map(|channel| channel.name.clone())
+            .collect()
+    }
+
+    #[test]
+    fn priority_decides_then_weight_and_a_conversation_stays() {
+        let model = ModelId::fresh();
+        let all = [
+            channel("heavy", 0, 9, model),
+            channel("light", 0, 1, model),
+            channel("spare", 5, 100, model),
+            channel("stranger", 0, 100, ModelId::fresh()),
+        ];
+        let group = group(&all);
+        let cooldowns = Cooldowns::default();
+
+        let mut heavy_first = 0;
+        for number in 0..1_000 {
+            let body = format!("conversation {number}");
+            let found = order(&group, model, &body, &cooldowns);
+            assert_eq!(found.len(), 3);
+            assert_eq!(found.last().map(String::as_str), Some("spare"));
+            assert_eq!(found, order(&group, model, &body, &cooldowns));
+            heavy_first += usize::from(found.first().is_some_and(|name| name == "heavy"));
+        }
+
+        assert!((850..950).contains(&heavy_first), "{heavy_first}");
+    }
+
+    #[test]
+    fn a_cooling_channel_comes_last() {
+        let model = ModelId::fresh();
+        let all = [channel("first", 0, 1, model), channel("spare", 9, 1, model)];
+        let group = group(&all);
+        let cooldowns = Cooldowns::default();
+
+        cooldowns.failed(all[0].id, Severity::Account);
+
+        assert_eq!(
+            order(&group, model, "x", &cooldowns),
+            ["spare".to_owned(), "first".to_owned()]
+        );
+    }
+}

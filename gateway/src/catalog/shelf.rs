@@ -1,0 +1,179 @@
+//! The picture itself: groups with their channels, models with their prices.
+
+use std::{collections::HashMap, sync::Arc};
+
+use billing::rating;
+use entity::{ChannelId, GroupId, ModelId, PriceVersionId, Protocol, Timestamp, channel, model};
+use outbound::{
+    HeaderMap, Url,
+    provider::{self, Endpoint},
+};
+
+use super::name;
+
+/// Everything a call has to know about the shop, at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(super) groups: HashMap<GroupId, Group>,
+    pub(super) models: HashMap<String, Arc<Model>>,
+    /// Names in lower case, for callers who write them otherwise.
+    pub(super) folded: HashMap<String, String>,
+}
+
+/// One shelf.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    pub(crate) title: String,
+    pub(crate) active: bool,
+    pub(crate) multiplier_ppm: i64,
+    pub(crate) default_model: Option<Arc<Model>>,
+    /// Protocols it takes; empty takes all.
+    pub(crate) protocols: Vec<Protocol>,
+    /// Client kinds it takes; empty takes all.
+    pub(crate) clients: Vec<String>,
+    pub(crate) channels: Vec<Arc<Channel>>,
+}
+
+/// One upstream account, ready to be called.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) id: ChannelId,
+    pub(crate) name: String,
+    pub(crate) upstream: Upstream,
+    pub(crate) priority: i64,
+    pub(crate) weight: u64,
+    /// What the upstream calls each model it serves.
+    pub(crate) models: HashMap<ModelId, String>,
+}
+
+/// Where a channel leads.
+#[derive(Debug)]
+pub(crate) enum Upstream {
+    /// Into this process.
+    Sandbox,
+    /// To a provider.
+    Provider {
+        kind: provider::Kind,
+        base: Url,
+        /// The headers that carry the secret; marked sensitive, so no log shows them.
+        credential: HeaderMap,
+    },
+}
+
+/// One public model.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) id: ModelId,
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) kind: model::Kind,
+    pub(crate) status: model::Status,
+    pub(crate) status_reason: Option<String>,
+    pub(crate) context_window: Option<u64>,
+    pub(crate) max_output: Option<u64>,
+    pub(crate) created_at: Timestamp,
+    /// None where no price is in force: such a model is never served.
+    pub(crate) price: Option<Price>,
+}
+
+/// The price in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Price {
+    pub(crate) version: PriceVersionId,
+    pub(crate) sale: rating::Price,
+    /// What the upstream takes, where known.
+    pub(crate) cost: Option<rating::Price>,
+}
+
+impl Snapshot {
+    /// The group of a key.
+    pub(crate) fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    /// The model that a caller means: by its name, whatever the case, with or without a provider's prefix.
+    pub(crate) fn model(&self, asked: &str) -> Option<&Arc<Model>> {
+        name::spellings(asked).find_map(|spelling| {
+            self.models
+                .get(&spelling)
+                .or_else(|| self.models.get(self.folded.get(&spelling.to_lowercase())?))
+                .filter(|model| model.status != model::Status::Hidden)
+        })
+    }
+
+    /// Models that a key of this group may ask for, by name.
+    pub(crate) fn offered_by<'a>(
+        &'a self,
+        group: &'a Group,
+    ) -> impl Iterator<Item = &'a Arc<Model>> {
+        self.models
+            .values()
+            .filter(|model| model.status == model::Status::Active && model.price.is_some())
+            .filter(|model| group.serves(model.id))
+    }
+
+    /// Names near to one that was not found, nearest first.
+    pub(crate) fn names_near(&self, asked: &str, group: &Group) -> Vec<String> {
+        name::nearest(
+            asked,
+            self.offered_by(group).map(|model| model.name.as_str()),
+        )
+    }
+
+    /// Another open group with channels for this model.
+    pub(crate) fn other_group_with(&self, model: ModelId, not: GroupId) -> Option<&Group> {
+        self.groups
+            .values()
+            .find(|group| group.id != not && group.active && group.serves(model))
+    }
+}
+
+impl Group {
+    /// Whether any channel of the group has this model, in whatever protocol.
+    pub(crate) fn serves(&self, model: ModelId) -> bool {
+        self.channels
+            .iter()
+            .any(|channel| channel.models.contains_key(&model))
+    }
+
+    /// Whether the group's policies let this protocol in.
+    pub(crate) fn takes_protocol(&self, protocol: Protocol) -> bool {
+        self.protocols.is_empty() || self.protocols.contains(&protocol)
+    }
+
+    /// Whether the group's policies let this kind of client in.
+    pub(crate) fn takes_client(&self, kind: &str) -> bool {
+        self.clients.is_empty() || self.clients.iter().any(|known| known == kind)
+    }
+}
+
+impl Channel {
+    /// Whether the channel can be asked in this protocol. Where it cannot, a translation would go.
+    pub(crate) fn speaks(&self, protocol: Protocol) -> bool {
+        match &self.upstream {
+            Upstream::Sandbox => true,
+            Upstream::Provider { kind, .. } => kind.serves(endpoint(protocol)),
+        }
+    }
+}
+
+/// The provider's endpoint for a protocol.
+pub(crate) fn endpoint(protocol: Protocol) -> Endpoint {
+    match protocol {
+        Protocol::Chat => Endpoint::Chat,
+        Protocol::Responses => Endpoint::Responses,
+        Protocol::Messages => Endpoint::Messages,
+        Protocol::Embeddings => Endpoint::Embeddings,
+    }
+}
+
+/// The kind of provider behind a channel's row; none for the sandbox.
+pub(super) fn provider_kind(kind: channel::Kind) -> Option<provider::Kind> {
+    match kind {
+        channel::Kind::Openai => Some(provider::Kind::OpenAi),
+        channel::Kind::Anthropic => Some(provider::Kind::Anthropic),
+        channel::Kind::OpenaiCompatible => Some(provider::Kind::OpenAiCompatible),
+        channel::Kind::Sandbox => None,
+    }
+}

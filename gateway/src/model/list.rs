@@ -1,0 +1,160 @@
+//! `GET /v1/models` and `GET /v1/models/{id}`: only what this key may use now.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data},
+};
+use billing::plan::Deal;
+use identity::key::CallerRow;
+use serde::Deserialize;
+
+use super::shape;
+use crate::{
+    call::not_read,
+    caller::Denied,
+    catalog::{Model, Snapshot},
+    error::{Code, Refusal},
+    gateway::Gateway,
+    reply::{Visit, readable_by},
+    stray::shape_of,
+};
+
+/// Which part of the list, as Anthropic's clients ask for it.
+#[derive(Debug, Default, Deserialize)]
+struct Part {
+    limit: Option<usize>,
+    after_id: Option<String>,
+    before_id: Option<String>,
+}
+
+/// Without a limit the whole list is given: clients that know no pages would miss the rest.
+const MOST: usize = 1_000;
+
+/// The list.
+pub(crate) async fn list(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
+    let visit = Visit::new(&request, shape_of(&request, None), None);
+    let Admitted {
+        caller,
+        snapshot,
+        deal,
+    } = match admit(&gateway, &request).await {
+        Ok(admitted) => admitted,
+        Err(denied) => return deny(&gateway, &visit, &denied, None),
+    };
+
+    let part = web::Query::<Part>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .unwrap_or_default();
+    let offered = offered(&snapshot, &caller, &deal);
+    let (chosen, has_more) = part.of(&offered);
+    let entries: Vec<_> = chosen.iter().map(|model| shape::entry(model)).collect();
+
+    visit.answer(200).json(shape::list(&entries, has_more))
+}
+
+/// One model.
+pub(crate) async fn show(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    name: web::Path<String>,
+) -> HttpResponse {
+    let visit = Visit::new(&request, shape_of(&request, None), None);
+    let Admitted {
+        caller,
+        snapshot,
+        deal,
+    } = match admit(&gateway, &request).await {
+        Ok(admitted) => admitted,
+        Err(denied) => return deny(&gateway, &visit, &denied, Some(&name)),
+    };
+
+    let name = name.trim_end_matches('/');
+    let found = snapshot.model(name).filter(|model| {
+        offered(&snapshot, &caller, &deal)
+            .iter()
+            .any(|offered| offered.id == model.id)
+    });
+
+    if let Some(model) = found {
+        return visit.answer(200).json(shape::entry(model));
+    }
+    let refusal = Refusal::new(
+        Code::ModelNotFound,
+        format!("This key cannot use a model named `{name}`."),
+    );
+    visit.refuse(&gateway, &readable_by(visit.client_kind, refusal))
+}
+
+/// Who asks, what is for sale, and what the asker's plans say to it.
+struct Admitted {
+    caller: Arc<CallerRow>,
+    snapshot: Arc<Snapshot>,
+    deal: Arc<Deal>,
+}
+
+async fn admit(gateway: &Gateway, request: &HttpRequest) -> Result<Admitted, Denied> {
+    let inner = &gateway.inner;
+    let now = inner.clock.now();
+    let caller = inner.callers.find(request.headers(), now).await?;
+    let denied = |refusal| Denied {
+        refusal,
+        caller: Some(Arc::clone(&caller)),
+    };
+    let snapshot = inner
+        .catalog
+        .current()
+        .await
+        .map_err(|error| denied(not_read(&error)))?;
+    let deal = inner
+        .deals
+        .of(caller.key.tenant_id, now)
+        .await
+        .map_err(|error| denied(not_read(&error)))?;
+    Ok(Admitted {
+        caller,
+        snapshot,
+        deal,
+    })
+}
+
+fn deny(gateway: &Gateway, visit: &Visit, denied: &Denied, model: Option<&str>) -> HttpResponse {
+    if let Some(caller) = &denied.caller {
+        visit.keep(gateway, caller, model, &denied.refusal);
+    }
+    visit.refuse(gateway, &denied.refusal)
+}
+
+fn offered(snapshot: &Snapshot, caller: &CallerRow, deal: &Deal) -> Vec<Arc<Model>> {
+    let Some(group) = snapshot
+        .group(caller.key.group_id)
+        .filter(|group| group.active)
+    else {
+        return Vec::new();
+    };
+    let mut models: Vec<_> = snapshot
+        .offered_by(group)
+        .filter(|model| deal.offers(&model.name, group.id, caller.key.pay_order))
+        .map(Arc::clone)
+        .collect();
+    models.sort_by(|a, b| a.name.cmp(&b.name));
+    models
+}
+
+impl Part {
+    fn of<'a>(&self, all: &'a [Arc<Model>]) -> (&'a [Arc<Model>], bool) {
+        let place = |id: &Option<String>| {
+            let id = id.as_deref()?;
+            all.iter().position(|model| model.name == id)
+        };
+        let start = place(&self.after_id).map_or(0, |place| place + 1);
+        let end = place(&self.before_id).unwrap_or(all.len());
+        let part = all.get(start..end).unwrap_or_default();
+        let limit = self.limit.unwrap_or(MOST).clamp(1, MOST);
+        (
+            part.get(..limit.min(part.len())).unwrap_or_default(),
+            part.len() > limit,
+        )
+    }
+}

@@ -1,0 +1,115 @@
+//! Requests that meet no endpoint: wrong paths and wrong methods, answered with the right address.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, header},
+    web::{self, Data},
+};
+use entity::Protocol;
+
+use crate::{
+    call,
+    error::{Code, Refusal, Shape},
+    gateway::Gateway,
+    model,
+    reply::{Visit, text},
+    wire::path::{self, Endpoint},
+};
+
+/// No such path. A doubled slash still means its endpoint; everything else gets the address it should have had.
+pub(crate) async fn not_found(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    match (path::endpoint(request.path()), request.method()) {
+        (Some(Endpoint::Call(protocol)), &Method::POST) => {
+            return call::answer(protocol, gateway, request, payload).await;
+        }
+        (Some(Endpoint::Models), &Method::GET) => return model::list(gateway, request).await,
+        (Some(Endpoint::Model(name)), &Method::GET) => {
+            return model::show(gateway, request, web::Path::from(name)).await;
+        }
+        _ => {}
+    }
+
+    let meant = path::meant(request.path());
+    let visit = Visit::new(&request, shape_of(&request, meant.as_ref()), None);
+    let refusal = Refusal::new(
+        Code::RouteNotFound,
+        advice(&gateway.inner.config.public_url, &request, meant.as_ref()),
+    );
+    visit.refuse(&gateway, &refusal)
+}
+
+/// A known path with another method. A WebSocket is declined so that Codex falls back to HTTP at once.
+pub(crate) fn wrong_method(shape: Shape, gateway: &Gateway, request: &HttpRequest) -> HttpResponse {
+    let visit = Visit::new(request, shape, None);
+    let upgrade = text(request.headers(), header::UPGRADE.as_str());
+    if upgrade.eq_ignore_ascii_case("websocket") {
+        let refusal = Refusal::new(
+            Code::MethodNotAllowed,
+            "WebSocket is not spoken here; send the request by HTTP POST.",
+        )
+        .with_status(426);
+        return visit.refuse(gateway, &refusal);
+    }
+    refuse_method(&visit, gateway, request, "POST")
+}
+
+/// A model list can only be read.
+pub(crate) async fn wrong_method_for_models(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let visit = Visit::new(&request, shape_of(&request, None), None);
+    refuse_method(&visit, &gateway, &request, "GET, HEAD")
+}
+
+fn refuse_method(
+    visit: &Visit,
+    gateway: &Gateway,
+    request: &HttpRequest,
+    allow: &'static str,
+) -> HttpResponse {
+    let refusal = Refusal::new(
+        Code::MethodNotAllowed,
+        format!(
+            "{} is not possible at {}; use {allow}.",
+            request.method(),
+            request.path()
+        ),
+    );
+    let mut response = visit.refuse(gateway, &refusal);
+    response
+        .headers_mut()
+        .insert(header::ALLOW, header::HeaderValue::from_static(allow));
+    response
+}
+
+/// On a path that says nothing, the version header tells an Anthropic client.
+pub(crate) fn shape_of(request: &HttpRequest, meant: Option<&Endpoint>) -> Shape {
+    match meant {
+        Some(Endpoint::Call(protocol)) => (*protocol).into(),
+        _ if request.headers().contains_key("anthropic-version") => Shape::Anthropic,
+        _ => Shape::OpenAi,
+    }
+}
+
+fn advice(public_url: &str, request: &HttpRequest, meant: Option<&Endpoint>) -> String {
+    let missing = format!(
+        "There is no endpoint {} {}.",
+        request.method(),
+        request.path().chars().take(200).collect::<String>()
+    );
+    let mend = match meant {
+        Some(Endpoint::Call(Protocol::Messages)) => {
+            format!("Set the client's base URL to {public_url} (without /v1).")
+        }
+        Some(_) => format!("Set the client's base URL to {public_url}/v1."),
+        None => format!(
+            "The base URL is {public_url}/v1 for OpenAI clients and {public_url} for Anthropic clients."
+        ),
+    };
+    format!("{missing} {mend}")
+}

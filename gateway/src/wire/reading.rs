@@ -1,0 +1,524 @@
+//! A light reading of a request: the few fields that matter here, with the places they stand, in one parse.
+//!
+//! The body itself is kept as it came; what has to change on its way to the upstream is cut in at its place, so that
+//! every other field, known or not, arrives byte for byte.
+
+use std::{borrow::Cow, fmt, ops::Range};
+
+use bytes::Bytes;
+use entity::Protocol;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::size::{self, Size};
+
+/// What a request says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The model asked for; empty where the request names none.
+    pub(crate) model: String,
+    /// Whether the answer is to stream.
+    pub(crate) streamed: bool,
+    /// Output tokens at most, as asked.
+    pub(crate) max_output: Option<u64>,
+    /// How many answers are asked for.
+    pub(crate) choices: u64,
+    /// Whether the request leans on state kept upstream, whose size its body does not show.
+    pub(crate) stateful: bool,
+    /// Whether the client asked for the usage event of a chat stream itself.
+    pub(crate) usage_asked: bool,
+    pub(crate) size: Size,
+    spans: Spans,
+}
+
+/// Where the fields stand that may have to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Spans {
+    first_field: usize,
+    model: Option<Range<usize>>,
+    stream_options: Option<Range<usize>>,
+    max_tokens: Option<Range<usize>>,
+}
+
+/// What is wrong with a request, and which field to look at.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{message}")]
+pub(crate) struct BadRequest {
+    pub(crate) field: Option<&'static str>,
+    pub(crate) message: String,
+}
+
+/// The most answers one request may ask for.
+const MAX_CHOICES: u64 = 128;
+
+/// Reads a decoded body. Fails with the field to mend.
+pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadRequest> {
+    let text = std::str::from_utf8(body).map_err(|_| bad(None, "the body is not UTF-8 text"))?;
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let fields = Fields::deserialize(&mut parser)
+        .and_then(|fields| parser.end().map(|()| fields))
+        .map_err(|error| bad(None, &format!("the body is not a JSON object: {error}")))?;
+    if let Some(twice) = fields.twice {
+        return Err(bad(
+            Some(twice),
+            &format!("the field `{twice}` appears twice"),
+        ));
+    }
+
+    required(protocol, &fields)?;
+    unmetered(&fields)?;
+    let spans = Spans {
+        first_field: text.find('{').map_or(0, |brace| brace + 1),
+        model: fields.model.map(|raw| span(text, raw)),
+        stream_options: fields.stream_options.map(|raw| span(text, raw)),
+        max_tokens: fields.max_tokens.map(|raw| span(text, raw)),
+    };
+    Ok(Reading {
+        model: parse::<String>("model", fields.model, "a string")?.unwrap_or_default(),
+        streamed: streamed(protocol, &fields)?,
+        max_output: max_output(protocol, &fields)?,
+        choices: choices(protocol, &fields)?,
+        stateful: [
+            fields.previous_response_id,
+            fields.conversation,
+            fields.prompt,
+        ]
+        .into_iter()
+        .any(is_set),
+        usage_asked: asks_usage(fields.stream_options),
+        size: size::measure(body),
+        spans,
+    })
+}
+
+impl Reading {
+    /// The body as the upstream gets it: under the upstream's name for the model, asking for usage where only a
+    /// question brings it, and with an output limit where the protocol demands one.
+    pub(crate) fn body_for(
+        &self,
+        protocol: Protocol,
+        body: &Bytes,
+        upstream_model: &str,
+        output_limit: u64,
+    ) -> Bytes {
+        let mut edits = Edits::default();
+        if self.model != upstream_model || self.spans.model.is_none() {
+            edits.set(
+                self,
+                "model",
+                self.spans.model.clone(),
+                &quoted(upstream_model),
+            );
+        }
+        if protocol == Protocol::Chat && self.streamed && !self.usage_asked {
+            self.ask_usage(body, &mut edits);
+        }
+        if protocol == Protocol::Messages && self.max_output.is_none() {
+            let present = self.spans.max_tokens.clone();
+            edits.set(self, "max_tokens", present, &output_limit.to_string());
+        }
+        edits.apply(body)
+    }
+
+    /// Adds `include_usage` to the client's own stream options and leaves the others as they are.
+    fn ask_usage(&self, body: &Bytes, edits: &mut Edits) {
+        let present = self.spans.stream_options.clone();
+        let mut options: serde_json::Map<String, serde_json::Value> = present
+            .clone()
+            .and_then(|span| serde_json::from_slice(body.get(span)?).ok())
+            .unwrap_or_default();
+        options.insert("include_usage".to_owned(), true.into());
+        let value = serde_json::Value::Object(options).to_string();
+        edits.set(self, "stream_options", present, &value);
+    }
+}
+
+/// Replacements by place; applied once, in order.
+#[derive(Default)]
+struct Edits(Vec<(Range<usize>, String)>);
+
+impl Edits {
+    fn set(&mut self, reading: &Reading, name: &str, place: Option<Range<usize>>, value: &str) {
+        let start = reading.spans.first_field;
+        self.0.push(match place {
+            Some(span) => (span, value.to_owned()),
+            None => (start..start, format!("\"{name}\":{value},")),
+        });
+    }
+
+    fn apply(mut self, body: &Bytes) -> Bytes {
+        if self.0.is_empty() {
+            return body.clone();
+        }
+        self.0.sort_by_key(|(span, _)| span.start);
+        let added: usize = self.0.iter().map(|(_, value)| value.len()).sum();
+        let mut out = Vec::with_capacity(body.len() + added);
+        let mut at = 0;
+        for (span, value) in self.0 {
+            out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
+            out.extend_from_slice(value.as_bytes());
+            at = span.end;
+        }
+        out.extend_from_slice(body.get(at..).unwrap_or_default());
+        out.into()
+    }
+}
+
+/// Declares the fields that are looked at; every other one is skipped unread.
+macro_rules! fields {
+    ($($name:ident),+ $(,)?) => {
+        #[derive(Default)]
+        struct Fields<'a> {
+            $($name: Option<&'a RawValue>,)+
+            twice: Option<&'static str>,
+        }
+
+        impl<'a> Fields<'a> {
+            fn take(&mut self, name: &str, value: &'a RawValue) {
+                match name {
+                    $(stringify!($name) => {
+                        if self.$name.replace(value).is_some() {
+                            self.twice = Some(stringify!($name));
+                        }
+                    })+
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+fields! {
+    model, messages, input, stream, stream_options, max_tokens, max_completion_tokens, max_output_tokens, n,
+    previous_response_id, conversation, prompt, background, service_tier, speed,
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Fields::default();
+                while let Some((Name(name), value)) =
+                    map.next_entry::<Name<'de>, &'de RawValue>()?
+                {
+                    fields.take(&name, value);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+fn required(protocol: Protocol, fields: &Fields<'_>) -> Result<(), BadRequest> {
+    let list = |name, value: Option<&RawValue>| match value.map(RawValue::get) {
+        Some(raw) if raw.starts_with('[') && raw != "[]" => Ok(()),
+        _ => Err(bad(
+            Some(name),
+            &format!("`{name}` must be a list with at least one entry"),
+        )),
+    };
+    match protocol {
+        Protocol::Chat | Protocol::Messages => list("messages", fields.messages),
+        Protocol::Embeddings | Protocol::Responses => match fields.input.map(RawValue::get) {
+            Some(raw) if raw.starts_with(['"', '[']) => Ok(()),
+            None | Some("null") if protocol == Protocol::Responses && is_set(fields.prompt) => {
+                Ok(())
+            }
+            _ => Err(bad(Some("input"), "`input` must be a string or a list")),
+        },
+    }
+}
+
+/// What an upstream sells at another price, or does where its cost is not seen, is refused rather than given away.
+fn unmetered(fields: &Fields<'_>) -> Result<(), BadRequest> {
+    if parse::<bool>("background", fields.background, "true or false")? == Some(true) {
+        return Err(bad(
+            Some("background"),
+            "`background` is not supported; send the request without it",
+        ));
+    }
+    for (name, value) in [
+        ("service_tier", fields.service_tier),
+        ("speed", fields.speed),
+    ] {
+        let asked = parse::<String>(name, value, "a string")?;
+        let dear = ["priority", "fast", "ultrafast", "scale"];
+        if asked.is_some_and(|asked| dear.contains(&asked.as_str())) {
+            return Err(bad(
+                Some(name),
+                &format!("this `{name}` is not offered; leave `{name}` out"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn streamed(protocol: Protocol, fields: &Fields<'_>) -> Result<bool, BadRequest> {
+    let asked = parse::<bool>("stream", fields.stream, "true or false")?.unwrap_or(false);
+    Ok(asked && protocol != Protocol::Embeddings)
+}
+
+fn max_output(protocol: Protocol, fields: &Fields<'_>) -> Result<Option<u64>, BadRequest> {
+    let whole = "a whole number";
+    let asked = match protocol {
+        Protocol::Chat => {
+            let old = parse::<u64>("max_tokens", fields.max_tokens, whole)?;
+            let new = parse::<u64>("max_completion_tokens", fields.max_completion_tokens, whole)?;
+            old.max(new)
+        }
+        Protocol::Responses => parse("max_output_tokens", fields.max_output_tokens, whole)?,
+        Protocol::Messages => {
+            return parse("max_tokens", fields.max_tokens, whole);
+        }
+        Protocol::Embeddings => None,
+    };
+    if asked == Some(0) {
+        let name = match protocol {
+            Protocol::Responses => "max_output_tokens",
+            _ => "max_tokens",
+        };
+        return Err(bad(Some(name), &format!("`{name}` must be at least 1")));
+    }
+    Ok(asked)
+}
+
+fn choices(protocol: Protocol, fields: &Fields<'_>) -> Result<u64, BadRequest> {
+    if protocol != Protocol::Chat {
+        return Ok(1);
+    }
+    let asked = parse::<u64>("n", fields.n, "a whole number")?.unwrap_or(1);
+    if (1..=MAX_CHOICES).contains(&asked) {
+        Ok(asked)
+    } else {
+        Err(bad(
+            Some("n"),
+            &format!("`n` must be between 1 and {MAX_CHOICES}"),
+        ))
+    }
+}
+
+fn asks_usage(stream_options: Option<&RawValue>) -> bool {
+    #[derive(Deserialize)]
+    struct Options {
+        include_usage: Option<bool>,
+    }
+    stream_options
+        .and_then(|raw| serde_json::from_str::<Option<Options>>(raw.get()).ok()?)
+        .is_some_and(|options| options.include_usage == Some(true))
+}
+
+fn parse<'a, T: Deserialize<'a>>(
+    name: &'static str,
+    value: Option<&'a RawValue>,
+    expected: &str,
+) -> Result<Option<T>, BadRequest> {
+    value.map_or(Ok(None), |raw| {
+        serde_json::from_str(raw.get())
+            .map_err(|_| bad(Some(name), &format!("`{name}` must be {expected}")))
+    })
+}
+
+fn is_set(value: Option<&RawValue>) -> bool {
+    value.is_some_and(|raw| raw.get() != "null")
+}
+
+/// Where a value stands in the text it was borrowed from.
+fn span(text: &str, value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    start..start + value.get().len()
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn bad(field: Option<&'static str>, message: &str) -> BadRequest {
+    BadRequest {
+        field,
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Protocol::{Chat, Embeddings, Messages, Responses};
+
+    fn body(text: &str) -> Bytes {
+        Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    fn reading(protocol: Protocol, text: &str) -> Reading {
+        read(protocol, &body(text)).expect("a good request")
+    }
+
+    #[test]
+    fn the_fields_that_matter_are_read() {
+        let chat = reading(
+            Chat,
+            r#"{"model":"a","messages":[1],"stream":true,"max_tokens":5,"max_completion_tokens":9,"n":3}"#,
+        );
+        assert_eq!(chat.model, "a");
+        assert!(chat.streamed && !chat.usage_asked && !chat.stateful);
+        assert_eq!((chat.max_output, chat.choices), (Some(9), 3));
+
+        let responses = reading(
+            Responses,
+            r#"{"input":"hi","max_output_tokens":16,"previous_response_id":"resp_1","stream":null}"#,
+        );
+        assert_eq!(responses.model, "");
+        assert!(responses.stateful && !responses.streamed);
+        assert_eq!(responses.max_output, Some(16));
+
+        let messages = reading(Messages, r#"{"model":"a","messages":[1],"max_tokens":0}"#);
+        assert_eq!(messages.max_output, Some(0));
+
+        let embeddings = reading(Embeddings, r#"{"input":[1,2],"stream":true}"#);
+        assert!(!embeddings.streamed);
+    }
+
+    #[test]
+    fn a_bad_request_names_its_field() {
+        let table = [
+            (Chat, "", None),
+            (Chat, "hello", None),
+            (Chat, "[1]", None),
+            (Chat, r#"{"messages":[1]} x"#, None),
+            (Chat, r#"{"messages":[1],"model":7}"#, Some("model")),
+            (
+                Chat,
+                r#"{"messages":[1],"model":"a","model":"b"}"#,
+                Some("model"),
+            ),
+            (Chat, r#"{"messages":"hi"}"#, Some("messages")),
+            (Chat, r#"{"messages":[]}"#, Some("messages")),
+            (Chat, r#"{"messages":[1],"stream":"yes"}"#, Some("stream")),
+            (
+                Chat,
+                r#"{"messages":[1],"max_tokens":-1}"#,
+                Some("max_tokens"),
+            ),
+            (
+                Chat,
+                r#"{"messages":[1],"max_tokens":0}"#,
+                Some("max_tokens"),
+            ),
+            (
+                Chat,
+                r#"{"messages":[1],"max_tokens":1.5}"#,
+                Some("max_tokens"),
+            ),
+            (
+                Chat,
+                r#"{"messages":[1],"max_tokens":"9"}"#,
+                Some("max_tokens"),
+            ),
+            (
+                Chat,
+                r#"{"messages":[1],"max_completion_tokens":18446744073709551616}"#,
+                Some("max_completion_tokens"),
+            ),
+            (Chat, r#"{"messages":[1],"n":0}"#, Some("n")),
+            (Chat, r#"{"messages":[1],"n":129}"#, Some("n")),
+            (
+                Chat,
+                r#"{"messages":[1],"service_tier":"priority"}"#,
+                Some("service_tier"),
+            ),
+            (Responses, r#"{"model":"a"}"#, Some("input")),
+            (Responses, r#"{"input":{}}"#, Some("input")),
+            (
+                Responses,
+                r#"{"input":"a","background":true}"#,
+                Some("background"),
+            ),
+            (
+                Messages,
+                r#"{"messages":[1],"speed":"fast"}"#,
+                Some("speed"),
+            ),
+            (Embeddings, r#"{"model":"a"}"#, Some("input")),
+        ];
+
+        for (protocol, text, field) in table {
+            let error = read(protocol, &body(text)).expect_err(text);
+            assert_eq!(error.field, field, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_must_change_changes_on_the_way_up() {
+        let table = [
+            (
+                Chat,
+                r#"{ "model" : "a", "messages":[1], "odd":{"x":1.0} }"#,
+                r#"{ "model" : "up", "messages":[1], "odd":{"x":1.0} }"#,
+            ),
+            (
+                Chat,
+                r#"{"model":"up","messages":[1]}"#,
+                r#"{"model":"up","messages":[1]}"#,
+            ),
+            (
+                Chat,
+                r#"{"model":"up","messages":[1],"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true},"model":"up","messages":[1],"stream":true}"#,
+            ),
+            (
+                Chat,
+                r#"{"stream_options":{"include_usage":false,"x":1},"model":"a","messages":[1],"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true,"x":1},"model":"up","messages":[1],"stream":true}"#,
+            ),
+            (
+                Chat,
+                r#"{"stream_options":null,"model":"up","messages":[1],"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true},"model":"up","messages":[1],"stream":true}"#,
+            ),
+            (
+                Messages,
+                r#"{"model":"up","messages":[1]}"#,
+                r#"{"max_tokens":77,"model":"up","messages":[1]}"#,
+            ),
+            (
+                Messages,
+                r#"{"model":"up","messages":[1],"max_tokens":null}"#,
+                r#"{"model":"up","messages":[1],"max_tokens":77}"#,
+            ),
+            (
+                Responses,
+                r#"{"model":"up","input":"a","stream":true}"#,
+                r#"{"model":"up","input":"a","stream":true}"#,
+            ),
+            (
+                Embeddings,
+                r#"{"input":"a"}"#,
+                r#"{"model":"up","input":"a"}"#,
+            ),
+            (
+                Embeddings,
+                r#"{"model":null,"input":"a"}"#,
+                r#"{"model":"up","input":"a"}"#,
+            ),
+        ];
+
+        for (protocol, text, expected) in table {
+            let sent = reading(protocol, text).body_for(protocol, &body(text), "up", 77);
+            assert_eq!(sent, expected, "{text}");
+            serde_json::from_slice::<serde_json::Value>(&sent).expect("still JSON");
+        }
+    }
+}

@@ -1,0 +1,634 @@
+//! What passes by on its way to the client: usage, the amount of text, how the answer ends.
+//!
+//! Every event is parsed once, borrowed from its frame. Where the upstream never says what a call used, or says what
+//! cannot be, the text that passed is counted instead and the result says so.
+
+use std::borrow::Cow;
+
+use billing::rating::Tokens;
+use entity::Protocol;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    size,
+    sse::Frame,
+    usage::{self, Anomaly, MessagesUsage},
+};
+
+/// What one event of a stream is, as far as the relay has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing of the answer: a comment, a ping.
+    Idle,
+    /// A part of the answer.
+    Content,
+    /// The usage event of a chat stream, which a client that did not ask for it must not see.
+    UsageOnly,
+    /// The answer is complete.
+    End,
+    /// The upstream reports a failure in the stream.
+    Failure(Failure),
+    /// Not in the protocol.
+    Garbage,
+}
+
+/// A failure as the upstream words it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The upstream's code, or its type where it has no code.
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// What a call used, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Metered {
+    pub(crate) tokens: Tokens,
+    /// Whether the tokens are the upstream's own final report; they were counted here where it is false.
+    pub(crate) exact: bool,
+}
+
+/// Watches one answer.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    protocol: Protocol,
+    reported: Option<Tokens>,
+    messages: MessagesUsage,
+    anomaly: Option<Anomaly>,
+    /// The upstream's last word on usage was heard.
+    usage_final: bool,
+    finished: bool,
+    delivered: bool,
+    text: TextCount,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TextCount {
+    ascii: u64,
+    wide: u64,
+}
+
+impl Tap {
+    /// A tap on an answer in this protocol.
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            reported: None,
+            messages: MessagesUsage::default(),
+            anomaly: None,
+            usage_final: false,
+            finished: false,
+            delivered: false,
+            text: TextCount::default(),
+        }
+    }
+
+    /// Takes note of one frame of a stream.
+    pub(crate) fn see(&mut self, frame: &Frame) -> Seen {
+        let data = frame.data.trim_ascii();
+        if data.is_empty() {
+            return Seen::Idle;
+        }
+        let seen = match self.protocol {
+            Protocol::Chat | Protocol::Embeddings => self.see_chat(data),
+            Protocol::Responses => self.see_responses(data),
+            Protocol::Messages => self.see_messages(data),
+        };
+        match &seen {
+            Some(Seen::Content) => self.delivered = true,
+            Some(Seen::End) => self.finished = true,
+            _ => {}
+        }
+        seen.unwrap_or(Seen::Garbage)
+    }
+
+    /// Takes note of a whole answer that does not stream.
+    pub(crate) fn see_whole(&mut self, body: &[u8]) -> Seen {
+        let Ok(whole) = serde_json::from_slice::<Whole<'_>>(body) else {
+            return Seen::Garbage;
+        };
+        let answer = match self.protocol {
+            Protocol::Chat => whole.choices,
+            Protocol::Responses => whole.output,
+            Protocol::Messages => whole.content,
+            Protocol::Embeddings => whole.data,
+        };
+        self.report(whole.usage);
+        let Some(answer) = answer.filter(|raw| raw.get() != "null") else {
+            return match whole.error {
+                Some(error) if error.get() != "null" => Seen::Failure(failure(error)),
+                _ => Seen::Garbage,
+            };
+        };
+        if self.protocol != Protocol::Embeddings {
+            self.text.add_strings(answer.get());
+        }
+        self.finished = true;
+        self.delivered = true;
+        self.usage_final = true;
+        Seen::End
+    }
+
+    /// Whether any part of an answer has passed.
+    pub(crate) fn delivered(&self) -> bool {
+        self.delivered
+    }
+
+    /// Whether the answer came to its proper end. A chat stream may end after its finish reason without `[DONE]`.
+    pub(crate) fn finished(&self) -> bool {
+        self.finished
+    }
+
+    /// What is wrong with the usage that the upstream reported.
+    pub(crate) fn anomaly(&self) -> Option<Anomaly> {
+        self.anomaly
+    }
+
+    /// What the call used: the upstream's report, or what was counted over an estimate of the input.
+    pub(crate) fn metered(&self, input_estimate: u64) -> Metered {
+        let counted = Tokens {
+            input: input_estimate,
+            output: self.text.tokens(),
+            requests: 1,
+            ..Tokens::default()
+        };
+        let reported = match self.protocol {
+            Protocol::Messages => self.messages.tokens(),
+            _ => self.reported,
+        };
+        match (reported, self.anomaly) {
+            (Some(tokens), None) if self.usage_final && self.finished => Metered {
+                tokens,
+                exact: true,
+            },
+            (Some(tokens), None) => Metered {
+                tokens: Tokens {
+                    output: tokens.output.max(counted.output),
+                    ..tokens
+                },
+                exact: false,
+            },
+            (None, _) | (_, Some(_)) => Metered {
+                tokens: counted,
+                exact: false,
+            },
+        }
+    }
+
+    fn see_chat(&mut self, data: &[u8]) -> Option<Seen> {
+        if data == b"[DONE]" {
+            return Some(Seen::End);
+        }
+        let chunk: Chunk<'_> = serde_json::from_slice(data).ok()?;
+        if let Some(error) = chunk.error.filter(|raw| raw.get() != "null") {
+            return Some(Seen::Failure(failure(error)));
+        }
+        let groq = chunk.x_groq.and_then(|groq| groq.usage);
+        let usage = chunk.usage.filter(|raw| raw.get() != "null").or(groq);
+        self.report(usage);
+        self.usage_final |= usage.is_some();
+        for choice in &chunk.choices {
+            if choice.finish_reason.is_some_and(|raw| raw.get() != "null") {
+                self.finished = true;
+            }
+            if let Some(delta) = &choice.delta {
+                self.count_delta(delta);
+            }
+        }
+        if chunk.choices.is_empty() && usage.is_some() {
+            return Some(Seen::UsageOnly);
+        }
+        Some(Seen::Content)
+    }
+
+    fn count_delta(&mut self, delta: &Delta<'_>) {
+        let texts = [
+            delta.content,
+            delta.reasoning_content,
+            delta.reasoning,
+            delta.refusal,
+        ];
+        for text in texts.into_iter().flatten() {
+            self.text.add_strings(text.get());
+        }
+        for call in delta.tool_calls.iter().flatten() {
+            if let Some(function) = &call.function {
+                for text in [function.name, function.arguments].into_iter().flatten() {
+                    self.text.add_strings(text.get());
+                }
+            }
+        }
+    }
+
+    fn see_responses(&mut self, data: &[u8]) -> Option<Seen> {
+        if data == b"[DONE]" {
+            return Some(Seen::Idle);
+        }
+        let event: ResponsesEvent<'_> = serde_json::from_slice(data).ok()?;
+        if let Some(delta) = event.delta {
+            self.text.add_strings(delta.get());
+        }
+        match &*event.kind {
+            "response.completed" | "response.incomplete" => {
+                let response: Whole<'_> = serde_json::from_str(event.response?.get()).ok()?;
+                self.report(response.usage);
+                self.usage_final = true;
+                Some(Seen::End)
+            }
+            "response.failed" => {
+                let response: Whole<'_> = serde_json::from_str(event.response?.get()).ok()?;
+                self.report(response.usage);
+                Some(Seen::Failure(
+                    response.error.map(failure).unwrap_or_default(),
+                ))
+            }
+            "error" => Some(Seen::Failure(Failure {
+                code: event.code.map(text_of).unwrap_or_default(),
+                message: event.message.map(text_of).unwrap_or_default(),
+            })),
+            "keepalive" => Some(Seen::Idle),
+            _ => Some(Seen::Content),
+        }
+    }
+
+    fn see_messages(&mut self, data: &[u8]) -> Option<Seen> {
+        let event: MessagesEvent<'_> = serde_json::from_slice(data).ok()?;
+        match &*event.kind {
+            "ping" => Some(Seen::Idle),
+            "error" => Some(Seen::Failure(event.error.map(failure).unwrap_or_default())),
+            "message_stop" => Some(Seen::End),
+            "message_start" => {
+                let message: Whole<'_> = serde_json::from_str(event.message?.get()).ok()?;
+                self.report(message.usage);
+                Some(Seen::Content)
+            }
+            "message_delta" => {
+                self.report(event.usage);
+                self.usage_final |= event.usage.is_some();
+                Some(Seen::Content)
+            }
+            _ => {
+                for text in [event.delta, event.content_block].into_iter().flatten() {
+                    self.text.add_strings(text.get());
+                }
+                Some(Seen::Content)
+            }
+        }
+    }
+
+    /// Notes a usage report; a later one replaces an earlier one, be it better or worse.
+    fn report(&mut self, usage: Option<&RawValue>) {
+        let Some(usage) = usage.filter(|raw| raw.get() != "null") else {
+            return;
+        };
+        let value = serde_json::from_str(usage.get()).unwrap_or(Value::Null);
+        let noted = match self.protocol {
+            Protocol::Messages => self.messages.merge(&value),
+            _ => usage::openai(&value).map(|tokens| self.reported = tokens.or(self.reported)),
+        };
+        self.anomaly = noted.err();
+    }
+}
+
+impl TextCount {
+    /// Adds the strings of a JSON value, which may itself be one; names and punctuation are not answer text.
+    fn add_strings(&mut self, json: &str) {
+        let (ascii, wide) = size::string_values(json.as_bytes());
+        self.ascii += ascii;
+        self.wide += wide;
+    }
+
+    fn tokens(self) -> u64 {
+        size::tokens_of(self.ascii, self.wide)
+    }
+}
+
+/// The union of all whole answers: each protocol keeps its answer under another name.
+#[derive(Deserialize)]
+struct Whole<'a> {
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Vec<Choice<'a>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    x_groq: Option<Groq<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Groq<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<ToolCall<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ResponsesEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct MessagesEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content_block: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// Reads an error object of either family; an error that is bare text is its own message.
+pub(crate) fn failure(error: &RawValue) -> Failure {
+    let value: Value = serde_json::from_str(error.get()).unwrap_or(Value::Null);
+    let part = |name| value.get(name).and_then(Value::as_str);
+    Failure {
+        code: part("code").or(part("type")).unwrap_or_default().to_owned(),
+        message: part("message")
+            .or(value.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
+fn text_of(raw: &RawValue) -> String {
+    serde_json::from_str(raw.get()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sse::Splitter;
+    use Protocol::{Chat, Embeddings, Messages, Responses};
+
+    const CHAT: &str = concat!(
+        ": keep-alive\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1200,\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":1024}}}\n\n",
+        "data: [DONE]\n\n",
+    );
+    const RESPONSES: &str = concat!(
+        "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"usage\":null}}\n\n",
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hello there\"}\n\n",
+        "event: response.incomplete\ndata: {\"type\":\"response.incomplete\",\"response\":{\"usage\":{\"input_tokens\":10,\"output_tokens\":2}}}\n\n",
+    );
+    const MESSAGES: &str = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":176,\"cache_read_input_tokens\":1024,\"output_tokens\":1}}}\n\n",
+        "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello there\"}}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":4}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    );
+
+    fn watch(protocol: Protocol, stream: &str) -> (Tap, Vec<Seen>) {
+        let mut tap = Tap::new(protocol);
+        let mut splitter = Splitter::new(1 << 20);
+        splitter.push(stream.as_bytes());
+        let mut seen = Vec::new();
+        while let Some(frame) = splitter.next_frame().expect("small frames") {
+            seen.push(tap.see(&frame));
+        }
+        (tap, seen)
+    }
+
+    fn tokens(input: u64, cache_read: u64, output: u64) -> Tokens {
+        Tokens {
+            input,
+            cache_read,
+            output,
+            requests: 1,
+            ..Tokens::default()
+        }
+    }
+
+    #[test]
+    fn a_complete_stream_is_metered_exactly() {
+        for (protocol, stream, expected) in [
+            (Chat, CHAT, tokens(176, 1024, 4)),
+            (Responses, RESPONSES, tokens(10, 0, 2)),
+            (Messages, MESSAGES, tokens(176, 1024, 4)),
+        ] {
+            let (tap, seen) = watch(protocol, stream);
+
+            assert_eq!(seen.last(), Some(&Seen::End), "{protocol:?}");
+            assert!(tap.finished() && tap.delivered());
+            assert_eq!(
+                tap.metered(99),
+                Metered {
+                    tokens: expected,
+                    exact: true
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_stream_is_counted_from_the_text_that_passed() {
+        for (protocol, stream, end, input) in [
+            (Chat, CHAT, "\"stop\"", (99, 0)),
+            (Responses, RESPONSES, "event: response.incomplete", (99, 0)),
+            (Messages, MESSAGES, "event: message_delta", (176, 1024)),
+        ] {
+            let cut = stream.find(end).expect("the mark is there");
+            let (tap, _) = watch(protocol, stream.get(..cut).expect("ASCII"));
+
+            let metered = tap.metered(99);
+
+            assert!(tap.delivered() && !tap.finished(), "{protocol:?}");
+            assert!(!metered.exact);
+            assert_eq!(metered.tokens, tokens(input.0, input.1, 3), "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn the_usage_event_of_chat_is_told_apart() {
+        let (_, seen) = watch(Chat, CHAT);
+
+        assert_eq!(seen[0], Seen::Idle);
+        assert_eq!(seen[1..4], [Seen::Content, Seen::Content, Seen::Content]);
+        assert_eq!(seen[4], Seen::UsageOnly);
+    }
+
+    #[test]
+    fn usage_that_cannot_be_is_replaced_by_a_count() {
+        let (tap, _) = watch(
+            Chat,
+            &CHAT.replace("\"completion_tokens\":4", "\"completion_tokens\":-4"),
+        );
+
+        assert!(tap.anomaly().is_some());
+        assert_eq!(
+            tap.metered(99),
+            Metered {
+                tokens: tokens(99, 0, 3),
+                exact: false
+            }
+        );
+    }
+
+    #[test]
+    fn failures_are_recognised_in_every_protocol() {
+        let failure = |code: &str, message: &str| {
+            Seen::Failure(Failure {
+                code: code.to_owned(),
+                message: message.to_owned(),
+            })
+        };
+        let table = [
+            (
+                Chat,
+                "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"code\":\"c\"}}\n\n",
+                failure("c", "m"),
+            ),
+            (Chat, "data: {\"error\":\"m\"}\n\n", failure("", "m")),
+            (
+                Messages,
+                "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
+                failure("overloaded_error", "m"),
+            ),
+            (
+                Responses,
+                "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"c\",\"message\":\"m\"}}}\n\n",
+                failure("c", "m"),
+            ),
+            (
+                Responses,
+                "data: {\"type\":\"error\",\"code\":\"c\",\"message\":\"m\",\"param\":null}\n\n",
+                failure("c", "m"),
+            ),
+            (Chat, "data: <html>\n\n", Seen::Garbage),
+            (Messages, "data: {\"no\":\"type\"}\n\n", Seen::Garbage),
+            (Responses, "data: {{\n\n", Seen::Garbage),
+        ];
+
+        for (protocol, stream, expected) in table {
+            let (tap, seen) = watch(protocol, stream);
+            assert_eq!(seen, [expected], "{stream}");
+            assert!(!tap.delivered());
+        }
+    }
+
+    #[test]
+    fn whole_answers_are_metered_too() {
+        let table = [
+            (
+                Chat,
+                r#"{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#,
+                tokens(5, 0, 2),
+                true,
+            ),
+            (
+                Chat,
+                r#"{"choices":[{"message":{"role":"assistant","content":"Hello there"}}]}"#,
+                tokens(99, 0, 3),
+                false,
+            ),
+            (
+                Responses,
+                r#"{"status":"completed","error":null,"output":[],"usage":{"input_tokens":5,"output_tokens":2}}"#,
+                tokens(5, 0, 2),
+                true,
+            ),
+            (
+                Messages,
+                r#"{"type":"message","content":[],"usage":{"input_tokens":6,"output_tokens":3}}"#,
+                tokens(6, 0, 3),
+                true,
+            ),
+            (
+                Embeddings,
+                r#"{"object":"list","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":2,"total_tokens":2}}"#,
+                tokens(2, 0, 0),
+                true,
+            ),
+        ];
+
+        for (protocol, body, expected, exact) in table {
+            let mut tap = Tap::new(protocol);
+            assert_eq!(tap.see_whole(body.as_bytes()), Seen::End, "{body}");
+            assert_eq!(
+                tap.metered(99),
+                Metered {
+                    tokens: expected,
+                    exact
+                },
+                "{body}"
+            );
+        }
+        let mut tap = Tap::new(Chat);
+        assert_eq!(tap.see_whole(b"<html>"), Seen::Garbage);
+        assert!(matches!(
+            tap.see_whole(br#"{"error":{"message":"m"}}"#),
+            Seen::Failure(_)
+        ));
+    }
+}

@@ -1,0 +1,82 @@
+//! From a key's digest to whose it is, for the gate.
+
+use super::{
+    digest::{KeyDigest, Keys},
+    inspect::WellFormed,
+};
+use entity::{
+    Database, Platform, Scoped,
+    key::{self, Column, Entity},
+    member, tenant,
+};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter};
+use subtle::ConstantTimeEq;
+
+/// Who calls with a key. Whether key, member and tenant may call now, the caller of this decides: each row says
+/// its own status, and a hold reads them again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerRow {
+    /// The key.
+    pub key: key::Model,
+    /// Who holds it.
+    pub member: member::Model,
+    /// Whose credits it spends.
+    pub tenant: tenant::Model,
+}
+
+/// Who calls with this key, under whichever pepper it was made.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    db: &Database,
+    keys: &Keys,
+    text: &WellFormed,
+) -> Result<Option<CallerRow>, DbErr> {
+    for digest in keys.digests(text) {
+        let caller = find_by_digest(db, &digest).await?;
+        if caller.is_some() {
+            return Ok(caller);
+        }
+    }
+    Ok(None)
+}
+
+/// Who calls with the key of this digest. Revoked and disabled keys are found too, so that their callers can
+/// be told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_digest(db: &Database, digest: &KeyDigest) -> Result<Option<CallerRow>, DbErr> {
+    let key = Entity::across_tenants()
+        .filter(Column::Digest.eq(digest.bytes().as_slice()))
+        .one(db.read())
+        .await?;
+    let is_this = |key: &key::Model| {
+        key.scheme == digest.scheme()
+            && key.pepper_version == i64::from(digest.pepper_version())
+            && bool::from(key.digest.ct_eq(digest.bytes()))
+    };
+    let Some(key) = key.filter(is_this) else {
+        return Ok(None);
+    };
+    let member = member::Entity::of(key.tenant_id)
+        .filter(member::Column::Id.eq(key.member_id))
+        .one(db.read())
+        .await?;
+    let tenant = tenant::Entity::every()
+        .filter(tenant::Column::Id.eq(key.tenant_id))
+        .one(db.read())
+        .await?;
+    match (member, tenant) {
+        (Some(member), Some(tenant)) => Ok(Some(CallerRow {
+            key,
+            member,
+            tenant,
+        })),
+        _ => Err(DbErr::RecordNotFound(format!(
+            "key.member_id or key.tenant_id of {}",
+            key.id
+        ))),
+    }
+}

@@ -1,0 +1,18 @@
+//! API keys: how they are written, what is wrong with one that is not, how they are kept, and who may do what
+//! to whose.
+
+mod change;
+mod digest;
+mod find;
+mod form;
+mod inspect;
+mod issue;
+mod list;
+
+pub use change::{KeyChangeError, disable, enable, rename, revoke};
+pub use digest::{KeyDigest, Keys, PepperRing};
+pub use find::{CallerRow, find, find_by_digest};
+pub use form::{KeyForm, KeyName, KeyNameFault, KeySecret, PrefixFault};
+pub use inspect::{KeyFault, WellFormed, inspect};
+pub use issue::{IssueKey, IssueKeyError, MAX_KEYS, issue};
+pub use list::{list, show};

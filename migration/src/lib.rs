@@ -1,0 +1,10 @@
+//! The history of the schema. Never imports `entity`: history must not move when the present does.
+//!
+//! [`up`] brings a database of either kind to the present; [`down`] takes it back to nothing. `ddl` is the one
+//! place where the two kinds of database differ.
+
+mod ddl;
+mod m20261121_1_create_schema;
+mod run;
+
+pub use run::{down, pending, up};

@@ -1,0 +1,338 @@
+//! The client: settings, one call, its answer.
+//!
+//! Headers are built from scratch by the caller; nothing is added but what HTTP itself needs.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream::BoxStream};
+use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
+use reqwest::{Client, Proxy, redirect};
+use url::Url;
+
+use crate::{
+    address::{AllowList, Reach, judge_url},
+    error::SendError,
+    resolver::Guarded,
+};
+
+/// Connections kept warm for the next call to the same provider.
+const IDLE_CONNECTIONS_PER_HOST: usize = 64;
+
+/// How the way out is set up; [`Default`] is public https only, without a proxy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Networks that may be reached although they are not public, and by plain HTTP too.
+    pub allowed_cidrs: Vec<IpNet>,
+    /// An egress proxy (`http`, `https`, `socks5h`); names are then resolved by the proxy.
+    pub proxy: Option<Url>,
+    /// How long name, TCP and TLS may take together.
+    pub connect_timeout: Duration,
+    /// How long an answer may take to begin, unless a call says otherwise.
+    pub header_timeout: Duration,
+    /// How long a body may be silent.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            allowed_cidrs: Vec::new(),
+            proxy: None,
+            connect_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_mins(2),
+        }
+    }
+}
+
+/// Why the settings make no client.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The proxy address has a scheme that is not supported, or no host.
+    #[error("the egress proxy must be an http, https or socks5h address with a host")]
+    Proxy,
+    /// The TLS or client set-up failed.
+    #[error("the outbound client cannot be set up: {0}")]
+    Setup(String),
+}
+
+/// The guarded HTTP client. Cheap to clone; connections are pooled by host.
+#[derive(Clone)]
+pub struct Outbound {
+    tls: Client,
+    plain: Client,
+    allowed: AllowList,
+    header_timeout: Duration,
+}
+
+/// One request to make.
+#[derive(Debug)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Every header to send, the credential among them.
+    pub headers: HeaderMap,
+    /// The whole body; empty for none.
+    pub body: Bytes,
+    /// A limit of its own for the answer to begin: an answer that is not streamed begins when it is complete.
+    pub header_timeout: Option<Duration>,
+}
+
+/// An answer whose body has not been read yet.
+#[derive(Debug)]
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    response: reqwest::Response,
+}
+
+/// The pieces of a body as they arrive.
+pub type BodyStream = BoxStream<'static, Result<Bytes, SendError>>;
+
+impl Outbound {
+    /// Builds the client. Fails only on settings that cannot work.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let allowed = AllowList::new(settings.allowed_cidrs.clone());
+        Ok(Self {
+            tls: client(settings, Reach::Public, &allowed)?,
+            plain: client(settings, Reach::ListedOnly, &allowed)?,
+            allowed,
+            header_timeout: settings.header_timeout,
+        })
+    }
+
+    /// Whether an address could be called at all, as far as its text tells; a form asks before it saves.
+    pub fn check(&self, url: &Url) -> Result<(), SendError> {
+        judge_url(url, &self.allowed)?;
+        Ok(())
+    }
+
+    /// Sends one request and waits for its answer to begin. Redirects come back as they are.
+    pub async fn send(&self, call: Call) -> Result<Answer, SendError> {
+        let client = match judge_url(&call.url, &self.allowed)? {
+            Reach::Public => &self.tls,
+            Reach::ListedOnly => &self.plain,
+        };
+        let limit = call.header_timeout.unwrap_or(self.header_timeout);
+        let request = client
+            .request(call.method, call.url)
+            .headers(call.headers)
+            .body(call.body);
+
+        let response = tokio::time::timeout(limit, request.send())
+            .await
+            .map_err(|_| SendError::NoAnswer)??;
+
+        Ok(Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            response,
+        })
+    }
+}
+
+impl Answer {
+    /// The status line's code.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers as they came; what may be passed on is the caller's to choose.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body in pieces, each within the idle limit.
+    pub fn into_stream(self) -> BodyStream {
+        self.response
+            .bytes_stream()
+            .map(|piece| piece.map_err(SendError::from))
+            .boxed()
+    }
+
+    /// The whole body, at most `limit` bytes of it.
+    pub async fn read(self, limit: usize) -> Result<Bytes, SendError> {
+        let mut pieces = self.into_stream();
+        let mut body = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            if body.len() + piece.len() > limit {
+                return Err(SendError::TooLarge { limit });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+}
+
+fn client(settings: &Settings, reach: Reach, allowed: &AllowList) -> Result<Client, SettingsError> {
+    // Listed networks are near by definition; only public addresses are reached through the proxy.
+    let proxy = settings.proxy.as_ref().filter(|_| reach == Reach::Public);
+    let mut builder = Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent("tollgate")
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.idle_timeout)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+        .tcp_nodelay(true)
+        .tls_backend_preconfigured(tls_config()?)
+        .dns_resolver(Guarded {
+            reach,
+            allowed: allowed.clone(),
+            proxy_host: proxy.and_then(Url::host_str).map(str::to_owned),
+        });
+    if let Some(url) = proxy {
+        let known = matches!(url.scheme(), "http" | "https" | "socks5h");
+        if !known || url.host_str().is_none() {
+            return Err(SettingsError::Proxy);
+        }
+        builder = builder.proxy(Proxy::all(url.as_str()).map_err(setup)?);
+    }
+    builder.build().map_err(setup)
+}
+
+/// TLS 1.2 and 1.3 with ring and the Mozilla roots, so that a bare container needs no certificate store.
+fn tls_config() -> Result<rustls::ClientConfig, SettingsError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SettingsError::Setup(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+fn setup(error: reqwest::Error) -> SettingsError {
+    SettingsError::Setup(error.without_url().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn outbound(networks: &[&str]) -> Outbound {
+        let allowed_cidrs = networks
+            .iter()
+            .map(|text| text.parse().expect("the tests hold networks"))
+            .collect();
+        Outbound::new(&Settings {
+            allowed_cidrs,
+            ..Settings::default()
+        })
+        .expect("these settings work")
+    }
+
+    fn get(url: &str) -> Call {
+        Call {
+            method: Method::GET,
+            url: Url::parse(url).expect("the tests hold addresses"),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            header_timeout: Some(Duration::from_secs(5)),
+        }
+    }
+
+    /// A server that answers one connection with fixed bytes; returns its port.
+    async fn serve_once(answer: &'static [u8]) -> u16 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("one connection");
+            let mut request = [0; 4096];
+            let _read = socket.read(&mut request).await.expect("a request");
+            socket.write_all(answer).await.expect("an answer");
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_name_that_points_inside_is_refused_at_resolution() {
+        let error = outbound(&[])
+            .send(get("https://localhost:1/"))
+            .await
+            .expect_err("loopback");
+
+        assert!(matches!(error, SendError::Refused(_)), "{error}");
+        assert!(error.never_sent());
+    }
+
+    #[tokio::test]
+    async fn plain_http_reaches_a_listed_network_only() {
+        let port = serve_once(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        let url = format!("http://localhost:{port}/");
+
+        let refused = outbound(&["10.0.0.0/8"]).send(get(&url)).await;
+        let answered = outbound(&["127.0.0.0/8", "::1/128"]).send(get(&url)).await;
+
+        assert!(matches!(refused, Err(SendError::Refused(_))));
+        let body = answered.expect("a listed network").read(10).await;
+        assert_eq!(body.expect("a short body"), "hi");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_returned_and_not_followed() {
+        let port = serve_once(
+            b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
+
+        let answer = outbound(&["127.0.0.0/8"])
+            .send(get(&format!("http://127.0.0.1:{port}/")))
+            .await;
+
+        assert_eq!(answer.expect("an answer").status(), StatusCode::FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_body_past_its_cap_is_cut_off() {
+        let port = serve_once(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
+
+        let answer = outbound(&["127.0.0.0/8"])
+            .send(get(&format!("http://127.0.0.1:{port}/")))
+            .await;
+
+        let body = answer.expect("an answer").read(4).await;
+        assert!(matches!(body, Err(SendError::TooLarge { limit: 4 })));
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_was_never_sent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        drop(listener);
+
+        let error = outbound(&["127.0.0.0/8"])
+            .send(get(&format!("http://127.0.0.1:{port}/")))
+            .await
+            .expect_err("nobody listens");
+
+        assert!(matches!(error, SendError::Connect(_)), "{error}");
+        assert!(error.never_sent());
+    }
+
+    #[test]
+    fn a_proxy_of_an_unknown_kind_is_refused() {
+        let settings = Settings {
+            proxy: Some(Url::parse("ftp://proxy.example:21").expect("an address")),
+            ..Settings::default()
+        };
+
+        assert!(matches!(
+            Outbound::new(&settings),
+            Err(SettingsError::Proxy)
+        ));
+    }
+}

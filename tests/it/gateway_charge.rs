@@ -1,0 +1,195 @@
+//! What a call costs, to the nano-credit, on every endpoint, streamed and not.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    gate::{CACHED_NANOS, Gate, INPUT_NANOS, OUTPUT_NANOS, WRITTEN_NANOS},
+    upstream::{Answer, Upstream},
+};
+use entity::{
+    channel::Kind,
+    usage::{Finish, Outcome, Quality},
+};
+
+/// The four endpoints with a request of three words each, and how many words come back.
+fn requests() -> Vec<(&'static str, Value, i64)> {
+    let messages = json!([{"role": "user", "content": "one two three"}]);
+    vec![
+        (
+            "/v1/chat/completions",
+            json!({"model": "sandbox/echo", "messages": messages}),
+            3,
+        ),
+        (
+            "/v1/responses",
+            json!({"model": "sandbox/echo", "input": "one two three"}),
+            3,
+        ),
+        (
+            "/v1/messages",
+            json!({"model": "sandbox/echo", "messages": messages, "max_tokens": 50}),
+            3,
+        ),
+        (
+            "/v1/embeddings",
+            json!({"model": "sandbox/embedding", "input": "one two three"}),
+            0,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_endpoint_charges_exactly_what_was_used() {
+    let gate = Gate::open().await;
+    let mut calls = 0;
+
+    for (path, request, output) in requests() {
+        for streamed in [false, true] {
+            let mut request = request.clone();
+            request["stream"] = streamed.into();
+            let before = gate.available().await.nanos();
+
+            let answer = gate.post(path, &request).send().await.expect("an answer");
+
+            assert_eq!(answer.status(), 200, "{path} {streamed}");
+            let text = answer.text().await.expect("a body");
+            assert!(!text.is_empty(), "{path} {streamed}");
+            let spent = before - gate.available().await.nanos();
+            let expected = 3 * INPUT_NANOS + output * OUTPUT_NANOS;
+            assert_eq!(spent, expected, "{path} {streamed}: {text}");
+            calls += 1;
+            let row = gate.ended(calls).await.pop().expect("a row");
+            assert_eq!(row.charge.nanos(), expected);
+            assert_eq!(
+                (row.outcome, row.quality, row.finish),
+                (Outcome::Settled, Quality::Exact, Finish::Complete)
+            );
+            assert_eq!((row.input_tokens, row.output_tokens), (3, output));
+            assert_eq!(row.streamed, streamed && output > 0);
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn embeddings_without_a_model_use_the_usual_one() {
+    let gate = Gate::open().await;
+
+    let answer = gate
+        .post("/v1/embeddings", &json!({"input": ["one two", "three"]}))
+        .send()
+        .await
+        .expect("an answer");
+
+    assert_eq!(answer.status(), 200);
+    let body: Value = answer.json().await.expect("JSON");
+    assert_eq!(body["data"].as_array().map(Vec::len), Some(2));
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(row.model_id, gate.model("text-embedding-3-small").await.id);
+    gate.finish().await;
+}
+
+const CHAT: &[&str] = &[
+    "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":1200,\"completion_tokens\":4,\"total_tokens\":1204,\"prompt_tokens_details\":{\"cached_tokens\":1024}}}\n\n",
+    "data: [DONE]\n\n",
+];
+const RESPONSES: &[&str] = &[
+    "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_1\",\"status\":\"in_progress\"}}\n\n",
+    "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n",
+    "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"usage\":{\"input_tokens\":1200,\"output_tokens\":4,\"input_tokens_details\":{\"cached_tokens\":1024,\"cache_write_tokens\":0}}}}\n\n",
+];
+const MESSAGES: &[&str] = &[
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":100,\"cache_creation_input_tokens\":76,\"cache_read_input_tokens\":1024,\"output_tokens\":1}}}\n\n",
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n",
+    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":4}}\n\n",
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+];
+
+#[tokio::test]
+async fn real_protocols_pass_unchanged_and_are_charged_by_class() {
+    let gate = Gate::open().await;
+    let table = [
+        (
+            Kind::Openai,
+            "/v1/chat/completions",
+            "/v1/chat/completions",
+            CHAT,
+            176 * INPUT_NANOS + 1024 * CACHED_NANOS + 4 * OUTPUT_NANOS,
+        ),
+        (
+            Kind::Openai,
+            "/v1/responses",
+            "/v1/responses",
+            RESPONSES,
+            176 * INPUT_NANOS + 1024 * CACHED_NANOS + 4 * OUTPUT_NANOS,
+        ),
+        (
+            Kind::Anthropic,
+            "/v1/messages",
+            "/v1/messages",
+            MESSAGES,
+            100 * INPUT_NANOS + 76 * WRITTEN_NANOS + 1024 * CACHED_NANOS + 4 * OUTPUT_NANOS,
+        ),
+    ];
+
+    for (number, (kind, path, upstream_path, pieces, charge)) in (1_u64..).zip(table) {
+        let upstream = Upstream::start([Answer::stream(pieces)]);
+        let model = format!("real-{number}");
+        gate.add_upstream(kind, &upstream.base, &model).await;
+        let request = json!({"model": model, "stream": true, "max_tokens": 40, "odd": {"kept": 1.0},
+                             "messages": [{"role": "user", "content": "x".repeat(5_000)}], "input": "x".repeat(5_000),
+                             "stream_options": {"include_usage": true}});
+
+        let answer = gate.post(path, &request).send().await.expect("an answer");
+
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.text().await.expect("a body"), pieces.concat());
+        let row = gate.ended(number).await.pop().expect("a row");
+        assert_eq!(row.charge.nanos(), charge, "{path}");
+        assert_eq!(row.quality, Quality::Exact);
+        let asked = upstream.requests().pop().expect("one request");
+        assert_eq!(asked.path, upstream_path);
+        assert_eq!(asked.body["model"], format!("upstream-{model}"));
+        assert_eq!(asked.body["odd"], json!({"kept": 1.0}));
+        assert!(
+            !asked
+                .headers
+                .iter()
+                .any(|(_, value)| value.contains("sk-tg-"))
+        );
+        let secret = match kind {
+            Kind::Anthropic => asked.header("x-api-key"),
+            _ => asked.header("authorization"),
+        };
+        assert!(secret.ends_with("sk-upstream"), "{secret}");
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn usage_is_asked_for_upstream_and_kept_from_a_client_that_did_not_ask() {
+    let gate = Gate::open().await;
+    let upstream = Upstream::start([Answer::stream(CHAT)]);
+    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "real")
+        .await;
+    let request =
+        json!({"model": "real", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+
+    let answer = gate
+        .post("/v1/chat/completions", &request)
+        .send()
+        .await
+        .expect("an answer");
+
+    let text = answer.text().await.expect("a body");
+    assert!(!text.contains("prompt_tokens"), "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"));
+    let asked = upstream.requests().pop().expect("one request");
+    assert_eq!(asked.body["stream_options"]["include_usage"], true);
+    assert_eq!(gate.ended(1).await[0].quality, Quality::Exact);
+    upstream.stop().await;
+    gate.finish().await;
+}

@@ -1,0 +1,255 @@
+//! Clients that go away: nothing is lost, nothing is charged twice, and hanging up is no way to save.
+
+use std::time::Duration;
+
+use entity::{
+    channel,
+    usage::{Finish, Outcome, Quality},
+};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{
+    gate::{Gate, INPUT_NANOS, KEY, OUTPUT_NANOS},
+    upstream::{Answer, Upstream},
+};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn asking(model: &str, streamed: bool) -> Value {
+    json!({"model": model, "stream": streamed, "max_tokens": 400, "messages": [{"role": "user", "content": "tell me"}]})
+}
+
+#[tokio::test]
+async fn hanging_up_before_the_body_has_arrived_makes_no_call() {
+    let gate = Gate::open().await;
+    let address = gate.base.trim_start_matches("http://").to_owned();
+    let mut socket = tokio::net::TcpStream::connect(&address)
+        .await
+        .expect("a connection");
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{{"
+    );
+    socket
+        .write_all(head.as_bytes())
+        .await
+        .expect("the head is sent");
+
+    drop(socket);
+
+    let answer = gate
+        .post(CHAT, &asking("sandbox/echo", false))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        gate.ended(1).await.len(),
+        1,
+        "only the second call was made"
+    );
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn hanging_up_while_the_upstream_thinks_still_settles_what_it_then_says() {
+    let gate = Gate::open().await;
+    let upstream = Upstream::start([Answer::json(
+        200,
+        &json!({
+        "choices": [{"message": {"role": "assistant", "content": "late"}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}),
+    )
+    .wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "slow")
+        .await;
+    let request = tokio::spawn(gate.post(CHAT, &asking("slow", false)).send());
+    gate.until("the upstream was asked", || async {
+        upstream.requests().len() == 1
+    })
+    .await;
+
+    request.abort();
+    drop(request.await);
+    upstream.release();
+
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(
+        (row.outcome, row.quality),
+        (Outcome::Settled, Quality::Exact)
+    );
+    assert_eq!(row.charge.nanos(), 5 * INPUT_NANOS + 2 * OUTPUT_NANOS);
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn hanging_up_in_the_middle_is_charged_by_the_true_usage() {
+    let gate = Gate::open_with(|config| config.sandbox_pace = Duration::from_micros(500)).await;
+    let mut answer = gate
+        .post(CHAT, &asking("sandbox/story", true))
+        .send()
+        .await
+        .expect("an answer");
+    answer.chunk().await.expect("a piece").expect("a piece");
+
+    drop(answer);
+
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(
+        (row.outcome, row.finish, row.quality),
+        (Outcome::Settled, Finish::ClientGone, Quality::Exact)
+    );
+    assert_eq!(row.charge.nanos(), 2 * INPUT_NANOS + 400 * OUTPUT_NANOS);
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn hanging_up_just_before_the_end_costs_the_same_as_staying() {
+    let gate = Gate::open().await;
+    let upstream = Upstream::start([Answer::stream(&[
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":50,\"completion_tokens\":40}}\n\ndata: [DONE]\n\n",
+    ])
+    .wait_before_last()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "slow")
+        .await;
+    let mut answer = gate
+        .post(CHAT, &asking("slow", true))
+        .send()
+        .await
+        .expect("an answer");
+    let mut text = String::new();
+    while !text.contains("\"stop\"") {
+        let piece = answer.chunk().await.expect("a piece").expect("a piece");
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+
+    drop(answer);
+    upstream.release();
+
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(
+        (row.outcome, row.quality),
+        (Outcome::Settled, Quality::Exact)
+    );
+    assert_eq!(row.charge.nanos(), 50 * INPUT_NANOS + 40 * OUTPUT_NANOS);
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_on_for_nobody_is_stopped_and_charged_as_far_as_it_came() {
+    let gate = Gate::open_with(|config| {
+        config.drain = Duration::from_millis(100);
+        config.idle = Duration::from_secs(20);
+    })
+    .await;
+    let upstream = Upstream::start([Answer::stream(&[
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":null}]}\n\n",
+    ])
+    .then_hang()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "endless")
+        .await;
+    let mut answer = gate
+        .post(CHAT, &asking("endless", true))
+        .send()
+        .await
+        .expect("an answer");
+    answer.chunk().await.expect("a piece").expect("a piece");
+
+    drop(answer);
+
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(
+        (row.outcome, row.finish, row.quality),
+        (Outcome::Settled, Finish::ClientGone, Quality::Counted)
+    );
+    assert_eq!(row.output_tokens, 3);
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn leaving_an_upstream_at_work_costs_its_input() {
+    let gate = Gate::open_with(|config| {
+        config.drain = Duration::from_millis(100);
+        config.idle = Duration::from_secs(20);
+    })
+    .await;
+    let upstream = Upstream::start([Answer::json(200, &json!({})).wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "slow")
+        .await;
+    let address = gate.base.trim_start_matches("http://").to_owned();
+    let mut socket = tokio::net::TcpStream::connect(&address)
+        .await
+        .expect("a connection");
+    let body = asking("slow", false).to_string();
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket
+        .write_all(head.as_bytes())
+        .await
+        .expect("the request is sent");
+    gate.until("the upstream was asked", || async {
+        upstream.requests().len() == 1
+    })
+    .await;
+
+    // A reset is noticed at once; a client that closes in order is waited for.
+    socket.set_zero_linger().expect("a socket option");
+    drop(socket);
+
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(
+        (row.outcome, row.finish, row.quality),
+        (Outcome::Settled, Finish::ClientGone, Quality::Counted)
+    );
+    assert!(row.input_tokens > 0 && row.output_tokens == 0);
+    assert_eq!(row.charge.nanos(), row.input_tokens * INPUT_NANOS);
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_left_and_pays_for_the_whole() {
+    let gate = Gate::open_with(|config| {
+        config.unread = Duration::from_millis(100);
+        config.sandbox_pace = Duration::ZERO;
+    })
+    .await;
+    let address = gate.base.trim_start_matches("http://").to_owned();
+    let mut socket = tokio::net::TcpStream::connect(&address)
+        .await
+        .expect("a connection");
+    // Long words fill the socket's buffers, so that the gateway has to wait for a reader.
+    let words = vec!["x".repeat(20_000); 900].join(" ");
+    let body = json!({"model": "sandbox/echo", "stream": true, "max_tokens": 900,
+                      "messages": [{"role": "user", "content": words}]})
+    .to_string();
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket
+        .write_all(head.as_bytes())
+        .await
+        .expect("the head is sent");
+    socket
+        .write_all(body.as_bytes())
+        .await
+        .expect("the body is sent");
+
+    let row = gate.ended(1).await.pop().expect("a row");
+
+    assert_eq!(
+        (row.outcome, row.finish, row.quality),
+        (Outcome::Settled, Finish::ClientGone, Quality::Exact)
+    );
+    assert_eq!(row.charge.nanos(), 900 * (INPUT_NANOS + OUTPUT_NANOS));
+    drop(socket);
+    gate.finish().await;
+}

@@ -1,0 +1,245 @@
+//! Which models a key may use, what it sees of them, and what an impossible model is answered.
+
+use entity::{ChannelId, Platform, channel, model};
+use sea_orm::{ColumnTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::support::gate::{Gate, KEY, refusal};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn asking_for(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5, "input": "hi"})
+}
+
+async fn refused(gate: &Gate, path: &str, model: &str) -> (u16, String, String) {
+    let response = gate
+        .post(path, &asking_for(model))
+        .send()
+        .await
+        .expect("an answer");
+    refusal(response).await
+}
+
+#[tokio::test]
+async fn a_name_is_found_in_any_case_and_behind_a_provider_prefix() {
+    let gate = Gate::open().await;
+
+    for name in [
+        "sandbox/echo",
+        "Sandbox/ECHO",
+        " sandbox/echo ",
+        "openrouter/sandbox/echo",
+    ] {
+        let answer = gate
+            .post(CHAT, &asking_for(name))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200, "{name}");
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_answered_with_the_nearest_names() {
+    let gate = Gate::open().await;
+
+    let (status, code, message) = refused(&gate, CHAT, "sandbox/ecko").await;
+    let claude = gate
+        .post("/v1/messages", &asking_for("sandbox/ecko"))
+        .header("user-agent", "claude-cli/2.1.329 (external, cli)")
+        .send()
+        .await
+        .expect("an answer");
+
+    assert_eq!((status, code.as_str()), (404, "model_not_found"));
+    assert!(message.contains("Did you mean sandbox/echo"), "{message}");
+    assert_eq!(claude.status(), 403, "Claude Code hides the text of a 404");
+    assert_eq!(refusal(claude).await.1, "model_not_found");
+    let kept = gate.rejections(2).await;
+    assert_eq!(kept[0].model_name.as_deref(), Some("sandbox/ecko"));
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_blocked_model_is_refused_at_once_and_not_listed() {
+    let gate = Gate::open().await;
+    assert_eq!(
+        gate.post(CHAT, &asking_for("sandbox/echo"))
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
+    let row = model::Entity::change().filter(model::Column::Name.eq("sandbox/echo"));
+    gate.change(row, model::Column::Status, model::Status::Blocked)
+        .await;
+
+    let (status, code, _) = refused(&gate, CHAT, "sandbox/echo").await;
+    let list: Value = gate
+        .get("/v1/models")
+        .send()
+        .await
+        .expect("a list")
+        .json()
+        .await
+        .expect("JSON");
+
+    assert_eq!((status, code.as_str()), (403, "model_blocked"));
+    assert!(!list.to_string().contains("sandbox/echo"));
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_is_never_free() {
+    let gate = Gate::open().await;
+    let sandbox = ChannelId::fresh();
+    gate.add_channel(sandbox, channel::Kind::Sandbox, "").await;
+    let order = billing::shop::model::AddModel {
+        name: "sandbox/unpriced".to_owned(),
+        kind: model::Kind::Chat,
+        context_window: None,
+        max_output: None,
+        capabilities: Vec::new(),
+    };
+    billing::shop::model::add(
+        &gate.till.db,
+        order,
+        entity::Actor::System,
+        gate.clock.now(),
+    )
+    .await
+    .expect("a model is added");
+    gate.serve(sandbox, "sandbox/unpriced", "sandbox/echo")
+        .await;
+
+    let hidden = refused(&gate, CHAT, "sandbox/unpriced").await;
+    let row = model::Entity::change().filter(model::Column::Name.eq("sandbox/unpriced"));
+    gate.change(row, model::Column::Status, model::Status::Active)
+        .await;
+    let unpriced = refused(&gate, CHAT, "sandbox/unpriced").await;
+
+    assert_eq!((hidden.0, hidden.1.as_str()), (404, "model_not_found"));
+    assert_eq!((unpriced.0, unpriced.1.as_str()), (503, "no_channel"));
+    assert!(unpriced.2.contains("no price"));
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_model_without_a_channel_says_whether_another_endpoint_or_nobody_serves_it() {
+    let gate = Gate::open().await;
+    gate.add_model("orphan", model::Kind::Chat).await;
+    gate.add_upstream(channel::Kind::Anthropic, "http://127.0.0.1:9", "claude-x")
+        .await;
+
+    let orphan = refused(&gate, CHAT, "orphan").await;
+    let elsewhere = refused(&gate, CHAT, "claude-x").await;
+    let embeds = refused(&gate, CHAT, "sandbox/embedding").await;
+    let chats = refused(&gate, "/v1/embeddings", "sandbox/echo").await;
+
+    assert_eq!((orphan.0, orphan.1.as_str()), (503, "no_channel"));
+    assert_eq!((elsewhere.0, elsewhere.1.as_str()), (503, "no_channel"));
+    assert!(elsewhere.2.contains("/v1/messages"), "{}", elsewhere.2);
+    assert_eq!((embeds.0, embeds.1.as_str()), (400, "invalid_request"));
+    assert!(embeds.2.contains("/v1/embeddings"));
+    assert_eq!((chats.0, chats.1.as_str()), (400, "invalid_request"));
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_blank_model_takes_the_default_of_the_group() {
+    let gate = Gate::open().await;
+    let blank = refused(&gate, CHAT, "").await;
+    let echo = gate.model("sandbox/echo").await.id;
+    let group = entity::group::Entity::change().filter(entity::group::Column::Id.eq(gate.group));
+    gate.change(group, entity::group::Column::DefaultModelId, echo)
+        .await;
+
+    let answer = gate
+        .post(CHAT, &asking_for(""))
+        .send()
+        .await
+        .expect("an answer");
+
+    assert_eq!((blank.0, blank.1.as_str()), (400, "model_required"));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(gate.ended(1).await[0].model_id, echo);
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn one_list_of_models_serves_every_dialect() {
+    let gate = Gate::open().await;
+
+    let list: Value = gate
+        .get("/v1/models")
+        .send()
+        .await
+        .expect("a list")
+        .json()
+        .await
+        .expect("JSON");
+    let page: Value = gate
+        .bare(
+            reqwest::Method::GET,
+            "/v1/models?limit=2&after_id=sandbox/cut",
+        )
+        .header("x-api-key", KEY)
+        .header("anthropic-version", "2023-06-01")
+        .send()
+        .await
+        .expect("a list")
+        .json()
+        .await
+        .expect("JSON");
+    let one: Value = gate
+        .get("/v1/models/sandbox/echo")
+        .send()
+        .await
+        .expect("a model")
+        .json()
+        .await
+        .expect("JSON");
+    let none = refusal(
+        gate.get("/v1/models/nothing")
+            .send()
+            .await
+            .expect("an answer"),
+    )
+    .await;
+
+    assert_eq!(list["object"], "list");
+    assert_eq!(list["models"], json!([]));
+    let names: Vec<_> = list["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|model| model["id"].clone())
+        .collect();
+    assert!(
+        names.contains(&json!("sandbox/echo")) && names.contains(&json!("text-embedding-3-small"))
+    );
+    assert_eq!(page["data"].as_array().map(Vec::len), Some(2));
+    assert_eq!(page["first_id"], "sandbox/echo");
+    assert_eq!(page["has_more"], true);
+    assert_eq!(
+        (
+            one["id"].clone(),
+            one["object"].clone(),
+            one["type"].clone()
+        ),
+        (json!("sandbox/echo"), json!("model"), json!("model"))
+    );
+    assert_eq!((none.0, none.1.as_str()), (404, "model_not_found"));
+    assert_eq!(
+        gate.bare(reqwest::Method::GET, "/v1/models")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        401
+    );
+    gate.finish().await;
+}

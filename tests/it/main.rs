@@ -1,0 +1,34 @@
+//! The product from outside, on SQLite and, where `TEST_DATABASE_URL` is set, on PostgreSQL.
+
+mod access;
+mod backoffice_docs;
+mod backoffice_pages;
+mod backoffice_shop;
+mod code_batch;
+mod code_redeem;
+mod compose;
+mod gateway_body;
+mod gateway_charge;
+mod gateway_fault;
+mod gateway_hangup;
+mod gateway_key;
+mod gateway_limit;
+mod gateway_model;
+mod gateway_plan;
+mod gateway_route;
+mod identity_account;
+mod identity_key;
+mod ledger_laws;
+mod ledger_races;
+mod ledger_random;
+mod outside;
+mod pages_journey;
+mod payment_order;
+mod payment_webhook;
+mod plan_admission;
+mod plan_catalog;
+mod plan_subscription;
+mod schema;
+mod supply;
+mod support;
+mod tidy;
