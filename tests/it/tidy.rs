@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
+    ("bench", &["billing", "entity", "migration"]),
     ("billing", &["entity"]),
     ("console", &["billing", "entity", "identity", "outbound"]),
     ("entity", &[]),
@@ -29,8 +30,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &["entity"]),
     ("migration", &[]),
     ("outbound", &[]),
-    // Of the benchmark; what tests use are their own development dependencies.
-    ("tests", &["billing", "entity", "migration"]),
+    // What tests use are their own development dependencies.
+    ("tests", &[]),
 ];
 
 /// Package, and the crates it lives in.
@@ -44,7 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("async-stripe-checkout", &["billing"]),
     ("async-stripe-shared", &["billing"]),
     ("async-stripe-types", &["billing"]),
-    ("clap", &["api"]),
+    ("clap", &["api", "bench"]),
     ("fluent-templates", &["console"]),
     ("lettre", &["console"]),
     ("reqwest", &["outbound"]),

@@ -1,7 +1,7 @@
 //! Wallets to keep the books of: a database, its lanes, and tenants with a key each. A test ends with
 //! [`Books::close`], which fails it when the ledger does not add up.
 
-use super::database::TestDatabase;
+use super::database::{TestDatabase, server_url};
 use billing::{
     admission::{HoldOrder, Settlement},
     audit,
@@ -56,7 +56,12 @@ pub fn nanos(nanos: i64) -> Credits {
 impl Books {
     /// Empty books, with a model for sale.
     pub async fn open() -> Self {
-        let database = TestDatabase::migrated().await;
+        Self::open_on(server_url().as_deref()).await
+    }
+
+    /// As [`Books::open`], on this PostgreSQL or on SQLite.
+    pub async fn open_on(server: Option<&str>) -> Self {
+        let database = TestDatabase::migrated_on(server.map(str::to_owned)).await;
         let db = database.open().await;
         let clock = Clock::fixed(START);
         let mut settings = LaneSettings::of(&db);

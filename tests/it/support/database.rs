@@ -16,7 +16,12 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A database with nothing in it, not even a table.
     pub async fn empty() -> Self {
-        let Some(server) = server_url() else {
+        Self::empty_on(server_url()).await
+    }
+
+    /// As [`TestDatabase::empty`], on this PostgreSQL or on SQLite.
+    async fn empty_on(server: Option<String>) -> Self {
+        let Some(server) = server else {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
             let file = folder.path().join("tollgate.sqlite");
             return Self {
@@ -41,7 +46,12 @@ impl TestDatabase {
 
     /// A database with today's schema.
     pub async fn migrated() -> Self {
-        let database = Self::empty().await;
+        Self::migrated_on(server_url()).await
+    }
+
+    /// As [`TestDatabase::migrated`], on this PostgreSQL or on SQLite.
+    pub async fn migrated_on(server: Option<String>) -> Self {
+        let database = Self::empty_on(server).await;
         migration::up(&database.url)
             .await
             .expect("the migrations run");
@@ -64,11 +74,12 @@ impl TestDatabase {
     }
 }
 
+/// The PostgreSQL to test on, where there is one.
 #[expect(
     clippy::disallowed_methods,
     reason = "tests are told by the environment which database to run on"
 )]
-fn server_url() -> Option<String> {
+pub fn server_url() -> Option<String> {
     std::env::var("TEST_DATABASE_URL").ok()
 }
 
