@@ -206,6 +206,25 @@ async fn a_channel_serves_priced_models_at_once_and_hides_unpriced_ones() {
 }
 
 #[tokio::test]
+async fn the_sandbox_is_for_sale_as_soon_as_a_channel_serves_it() {
+    let till = Till::open().await;
+    let channel = added_channel(&till.db, "Trial").await;
+    let names = PriceTable::shipped().names_of("sandbox");
+
+    let models = names.iter().map(|name| served(name)).collect();
+    channel::serve(&till.db, channel, models, operator(), NOW)
+        .await
+        .expect("served");
+
+    for name in names {
+        let model = named(&till.db, &name).await;
+        assert_eq!(model.status, models::Status::Active, "{name}");
+        assert_eq!(prices(&till.db, model.id).await.len(), 1, "{name}");
+    }
+    till.finish().await;
+}
+
+#[tokio::test]
 async fn a_name_that_no_model_can_have_changes_nothing() {
     let till = Till::open().await;
     let id = added_channel(&till.db, "Example").await;

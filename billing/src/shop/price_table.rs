@@ -10,6 +10,9 @@ use entity::Credits;
 use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../data/prices.json");
+const SANDBOX: &str = include_str!("../../data/sandbox.json");
+/// The vendor's word for the models that this process answers itself.
+pub const SANDBOX_VENDOR: &str = "sandbox";
 
 /// The whole table, with the day on which it was read from its source.
 #[derive(Clone, Debug)]
@@ -77,9 +80,12 @@ pub enum PriceTableError {
 }
 
 impl PriceTable {
-    /// The table that comes with this build.
+    /// The table that comes with this build: the vendors' models, then those of the sandbox.
     pub fn shipped() -> Self {
-        Self::parse(SHIPPED).expect("the shipped price table is parsed by a unit test")
+        let read = |text| Self::parse(text).expect("the shipped tables are parsed by a unit test");
+        let mut table = read(SHIPPED);
+        table.lines.extend(read(SANDBOX).lines);
+        table
     }
 
     /// Reads a table; fails on the first line that is not exact.
@@ -103,6 +109,12 @@ impl PriceTable {
         vendors.sort_unstable();
         vendors.dedup();
         vendors
+    }
+
+    /// The names of one vendor's models, in the order of the table.
+    pub fn names_of(&self, vendor: &str) -> Vec<String> {
+        let lines = self.lines.iter().filter(|line| line.vendor == vendor);
+        lines.map(|line| line.model.clone()).collect()
     }
 
     /// The line of a model, by its public name.
@@ -293,7 +305,7 @@ mod tests {
     fn the_shipped_table_is_exact() {
         let table = PriceTable::shipped();
 
-        assert_eq!(table.lines.len(), 173);
+        assert_eq!(table.lines.len(), 173 + 3);
         assert!(table.vendors().contains(&"anthropic"));
         let sonnet = table
             .line("claude-sonnet-4-5")
@@ -377,6 +389,20 @@ mod tests {
             199_999,
             "this vendor's tier begins at the threshold itself"
         );
+    }
+
+    #[test]
+    fn the_sandbox_has_priced_models() {
+        let table = PriceTable::shipped();
+
+        let names = table.names_of(SANDBOX_VENDOR);
+
+        assert_eq!(
+            names,
+            ["sandbox/echo", "sandbox/story", "sandbox/embedding"]
+        );
+        let priced = |name: &String| table.line(name).is_some_and(|line| line.price.is_some());
+        assert!(names.iter().all(priced));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_web::web;
 use askama::Template;
 use billing::shop::{
     channel::{MODELS_MAX, ServeError, Served, serve},
-    price_table::PriceTable,
+    price_table::{PriceTable, SANDBOX_VENDOR},
 };
 use entity::{ChannelId, Platform, channel, channel::Kind, channel_model, model};
 use sea_orm::{ColumnTrait, QueryFilter};
@@ -79,14 +79,14 @@ pub(crate) async fn show(
 ) -> Answer {
     let channel = super::found(&console, path.into_inner()).await?;
     let served = served(&console, channel.id).await?;
-    let asks = !query.look_up.is_empty() && channel.kind != Kind::Sandbox;
-    let (found, fault) = if asks {
-        match upstream::models(&console, &channel).await {
+    let (found, fault) = match (channel.kind, query.look_up.is_empty()) {
+        // What it has is known without asking anybody.
+        (Kind::Sandbox, _) => (Some(PriceTable::shipped().names_of(SANDBOX_VENDOR)), None),
+        (_, true) => (None, None),
+        (_, false) => match upstream::models(&console, &channel).await {
             Ok(names) => (Some(names), None),
             Err(fault) => (None, Some(fault)),
-        }
-    } else {
-        (None, None)
+        },
     };
 
     reply::page(&view(page, &channel, &served, found, fault))
@@ -179,12 +179,13 @@ fn view(
             .collect(),
         None => served.to_vec(),
     };
+    let offers_all = channel.kind == Kind::Sandbox && served.is_empty();
     let found = found.map(|names| {
         names
             .into_iter()
             .map(|name| Found {
                 listed: table.line(&name).is_some_and(|line| line.price.is_some()),
-                ticked: served.contains(&name),
+                ticked: offers_all || served.contains(&name),
                 name,
             })
             .collect()
