@@ -87,18 +87,7 @@ impl Office {
 
     /// Nobody yet.
     pub fn stranger(&self) -> Browser {
-        // Whoever comes first installs it; it is the same for all.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
-        Browser {
-            base: self.base.clone(),
-            http,
-            cookies: BTreeMap::new(),
-        }
+        Browser::at(&self.base)
     }
 
     /// The operator, signed in.
@@ -127,6 +116,22 @@ impl Office {
 }
 
 impl Browser {
+    /// Somebody who was never here, in front of the pages at `base`.
+    pub fn at(base: &str) -> Self {
+        // Whoever comes first installs it; it is the same for all.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
+        Self {
+            base: base.to_owned(),
+            http,
+            cookies: BTreeMap::new(),
+        }
+    }
+
     /// Opens a page.
     pub async fn open(&mut self, path: &str) -> Seen {
         let request = self.http.get(format!("{}{path}", self.base));
