@@ -3,8 +3,11 @@
 pub mod books;
 pub mod database;
 pub mod gate;
+pub mod house;
+pub mod letter;
 pub mod office;
 pub mod people;
+pub mod smtp;
 pub mod stage;
 pub mod stripe;
 pub mod till;
