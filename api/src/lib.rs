@@ -10,4 +10,4 @@ pub mod keyring;
 mod server;
 pub mod telemetry;
 
-pub use server::{Flight, Health};
+pub use server::{Flight, Health, routes};

@@ -1,9 +1,6 @@
 //! `/healthz` (the process answers) and `/readyz` (it may be sent work).
 
-use actix_web::{
-    HttpResponse,
-    web::{self, ServiceConfig},
-};
+use actix_web::{HttpResponse, web};
 use entity::{Database, Platform};
 use sea_orm::PaginatorTrait;
 use std::sync::{
@@ -29,18 +26,13 @@ impl Health {
     }
 }
 
-pub(crate) fn configure(app: &mut ServiceConfig) {
-    app.service(web::resource("/healthz").get(alive).head(alive))
-        .service(web::resource("/readyz").get(ready).head(ready));
-}
-
-async fn alive() -> HttpResponse {
+pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .body("ok\n")
 }
 
-async fn ready(health: web::Data<Health>, db: web::Data<Database>) -> HttpResponse {
+pub(super) async fn ready(health: web::Data<Health>, db: web::Data<Database>) -> HttpResponse {
     if !health.is_ready() {
         return not_ready("draining\n");
     }

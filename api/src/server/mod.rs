@@ -2,11 +2,11 @@
 
 mod flight;
 mod health;
+pub mod routes;
 mod visit;
 mod webhook;
 
 pub use flight::Flight;
 pub use health::Health;
-pub(crate) use health::configure as health;
 pub(crate) use visit::visit;
-pub(crate) use webhook::{Webhook, configure as webhook};
+pub(crate) use webhook::Webhook;
