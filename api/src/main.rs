@@ -250,7 +250,7 @@ async fn prove(config: &Config) -> anyhow::Result<ExitCode> {
             Some(breach) => {
                 broken = true;
                 println!(
-                    "{:<4} BROKEN  {:>9} rows  {}: {breach:?}",
+                    "{:<4} BROKEN  {:>9} rows  {}: {breach}",
                     proof.law, proof.rows, proof.says
                 );
             }

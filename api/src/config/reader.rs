@@ -158,15 +158,37 @@ impl Reader {
     }
 }
 
-/// A pointer to the name that was probably meant.
+/// A pointer to the name that was probably meant: the one that agrees longest from both ends.
 fn nearest(name: &str, names: impl Iterator<Item = String>) -> String {
-    let shared = |other: &str| {
-        let words: Vec<&str> = other.split('_').collect();
-        name.split('_').filter(|word| words.contains(word)).count()
+    let agrees = |other: &str| {
+        let alike = |(a, b): &(u8, u8)| a == b;
+        let begin = name.bytes().zip(other.bytes()).take_while(alike).count();
+        let end = name.bytes().rev().zip(other.bytes().rev());
+        let end = end.take_while(alike).count();
+        (begin + end).min(name.len()).min(other.len())
     };
     names
-        .max_by_key(|other| shared(other))
+        .max_by_key(|other| agrees(other))
         .map_or_else(String::new, |other| {
             format!("unset it, or write {other} if that is what was meant")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_the_name_that_was_meant() {
+        for (slip, meant) in [
+            ("TOLLGATE_SITENAME", "TOLLGATE_SITE_NAME"),
+            ("TOLLGATE_LISTN", "TOLLGATE_LISTEN"),
+            ("TOLLGATE_DB_CONNECTIONS", "TOLLGATE_DATABASE_CONNECTIONS"),
+            ("TOLLGATE_PUBLIC_ADDRESS", "TOLLGATE_PUBLIC_URL"),
+            ("TOLLGATE_MASTERKEY", "TOLLGATE_MASTER_KEY"),
+        ] {
+            let told = nearest(slip, VARIABLES.iter().map(|one| one.name.to_owned()));
+            assert!(told.contains(&format!("write {meant} ")), "{slip}: {told}");
+        }
+    }
 }
