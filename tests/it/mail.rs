@@ -230,7 +230,10 @@ async fn a_letter_that_is_refused_is_tried_again_later_and_arrives_once() {
         assert_eq!((before, taken.len()), (0, 1), "{refusal:?}");
         assert_eq!(letters(&house).await[0].status, Status::Done, "{refusal:?}");
         assert!(
-            taken[0].mail.message_id.contains(&after_one[0].id.to_string()),
+            taken[0]
+                .mail
+                .message_id
+                .contains(&after_one[0].id.to_string()),
             "a mail program knows a letter that came twice"
         );
         verified(&house, &taken[0].mail).await;

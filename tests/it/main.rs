@@ -1,6 +1,7 @@
 //! The product from outside, on SQLite and, where `TEST_DATABASE_URL` is set, on PostgreSQL.
 
 mod access;
+mod access_whole;
 mod backoffice_docs;
 mod backoffice_pages;
 mod backoffice_shop;
@@ -22,6 +23,7 @@ mod ledger_laws;
 mod ledger_races;
 mod ledger_random;
 mod mail;
+mod operator_binds;
 mod outside;
 mod pages_journey;
 mod payment_http;

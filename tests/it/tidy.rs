@@ -230,3 +230,40 @@ fn every_template_is_used() {
         assert!(used, "templates/{name} is used by nothing");
     }
 }
+
+/// So that the test of access, which reads the tables, asks every path there is.
+#[test]
+fn every_path_is_a_row_of_a_table_of_routes() {
+    let ways_in = [
+        "web::resource(",
+        "web::scope(",
+        ".service(",
+        ".default_service(",
+        "#[get(",
+        "#[post(",
+        "#[route(",
+    ];
+    let edges = ["api", "console", "gateway"];
+    let mut tables = 0;
+    for (path, text) in edges
+        .iter()
+        .flat_map(|edge| files(&root().join(edge).join("src"), "rs"))
+    {
+        if !path.ends_with("routes.rs") {
+            for way in ways_in {
+                assert!(!text.contains(way), "{way} in {}", path.display());
+            }
+            continue;
+        }
+        tables += 1;
+        for literal in text.split("web::resource(\"").skip(1) {
+            let named = literal.split('"').next().unwrap_or_default();
+            assert!(
+                named.ends_with("/{rest:.*}"),
+                "{named} is mounted past the table of {}",
+                path.display()
+            );
+        }
+    }
+    assert_eq!(tables, edges.len(), "a table each");
+}

@@ -77,10 +77,7 @@ impl House {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), database.url.clone()),
-            (
-                "TOLLGATE_DATABASE_CONNECTIONS".to_owned(),
-                "6".to_owned(),
-            ),
+            ("TOLLGATE_DATABASE_CONNECTIONS".to_owned(), "6".to_owned()),
             ("TOLLGATE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("TOLLGATE_DRAIN_SECONDS".to_owned(), "5".to_owned()),
         ]);

@@ -50,9 +50,7 @@ impl Mail {
             .text
             .split_once(begins)
             .unwrap_or_else(|| panic!("{begins} is in the letter: {}", self.text));
-        let end = rest
-            .find(|c: char| c.is_whitespace())
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| c.is_whitespace()).unwrap_or(rest.len());
         let link = format!("{begins}{}", &rest[..end]);
         assert_eq!(self.text.matches(begins).count(), 1, "{}", self.text);
         assert!(

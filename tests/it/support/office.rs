@@ -168,7 +168,8 @@ impl Browser {
         self.seen(response).await
     }
 
-    fn cookie(&self) -> String {
+    /// Its cookies, as the header has them.
+    pub fn cookie(&self) -> String {
         let pairs: Vec<String> = self
             .cookies
             .iter()
