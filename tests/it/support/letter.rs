@@ -104,12 +104,11 @@ fn unquoted(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('=') {
         bytes.extend_from_slice(before.as_bytes());
-        rest = match after.strip_prefix("\r\n") {
-            Some(rest) => rest,
-            None => {
-                bytes.push(u8::from_str_radix(&after[..2], 16).expect("two digits"));
-                &after[2..]
-            }
+        rest = if let Some(rest) = after.strip_prefix("\r\n") {
+            rest
+        } else {
+            bytes.push(u8::from_str_radix(&after[..2], 16).expect("two digits"));
+            &after[2..]
         };
     }
     bytes.extend_from_slice(rest.as_bytes());

@@ -7,6 +7,7 @@ pub mod house;
 pub mod letter;
 pub mod office;
 pub mod people;
+pub mod program;
 pub mod smtp;
 pub mod stage;
 pub mod stripe;
