@@ -49,8 +49,8 @@ pub struct Config {
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// A filter as `tracing` reads it.
-    pub filter: String,
+    /// A filter as `tracing` reads it; without one, each command has its own.
+    pub filter: Option<String>,
     /// For people or for machines.
     pub format: LogFormat,
 }
@@ -366,11 +366,11 @@ fn log(reader: &mut Reader) -> Log {
     Log {
         filter: reader.value(
             "TOLLGATE_LOG",
-            "info".to_owned(),
+            None,
             "error, warn, info, debug or trace, or a list such as info,gateway=debug",
             |text| {
                 tracing_subscriber::EnvFilter::try_new(text).ok()?;
-                Some(text.to_owned())
+                Some(Some(text.to_owned()))
             },
         ),
         format: reader.value(

@@ -94,7 +94,7 @@ pub static VARIABLES: &[Variable] = &[
     plain(
         "TOLLGATE_LOG",
         "info",
-        "What is logged: a level, or a list such as info,gateway=debug.",
+        "What is logged: a level, or a list such as info,gateway=debug. Commands that print their outcome log warnings only, unless it is set.",
     ),
     plain("TOLLGATE_LOG_FORMAT", "pretty", "pretty or json."),
     secret(
