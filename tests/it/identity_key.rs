@@ -66,7 +66,7 @@ async fn a_key_made_under_an_older_pepper_and_prefix_stays_good() {
     let right = people.member(ADA).await;
     let (text, row) = issue(&people, &right).await;
     let form = KeyForm::with_prefix("acme_live_").expect("a prefix");
-    let peppers = PepperRing::parse(&format!("{OLD},{NEW}")).expect("peppers");
+    let peppers = PepperRing::parse(&format!("{NEW},{OLD}")).expect("peppers");
     let rotated = Keys::new(form, peppers);
 
     let well_formed = key::inspect(&text).expect("our own key");

@@ -110,12 +110,12 @@ pub static VARIABLES: &[Variable] = &[
     secret(
         "TOLLGATE_KEY_PEPPER",
         "GENERATE",
-        "Keys API key digests. Losing it makes every API key invalid.",
+        "Keys API key digests. Losing it makes every API key invalid. To replace it, put the new one first: 2:NEW,1:OLD; a key moves at its next use.",
     ),
     secret(
         "TOLLGATE_MASTER_KEY",
         "GENERATE",
-        "Seals the upstream providers' secrets. Losing it means entering them again.",
+        "Seals the upstream providers' secrets. Losing it means entering them again. To replace it, put the new one first: 2:NEW,1:OLD; a secret moves when it is entered anew.",
     ),
     secret(
         "TOLLGATE_SESSION_KEY",

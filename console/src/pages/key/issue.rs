@@ -79,7 +79,6 @@ pub(crate) async fn submit(
     member: SignedIn,
     Protected(form): Protected<Form>,
 ) -> Answer {
-    console.limits.key_create(member.person().uuid())?;
     let (db, now) = (&console.db, console.clock.now());
     let order = match parse(&form, now) {
         Ok(order) => order,
@@ -91,7 +90,7 @@ pub(crate) async fn submit(
     match issued {
         Ok((secret, row)) => show_once(db, page, secret, &row).await,
         Err(error) => {
-            let faults = refusal(error)?;
+            let faults = refusal(error, now)?;
             reply::refused(&form_page(db, page, form, faults).await?)
         }
     }
@@ -152,15 +151,24 @@ fn expiries(chosen: &str) -> Vec<ExpiryChoice> {
     ]
 }
 
-fn refusal(error: IssueKeyError) -> Result<Faults, Error> {
+fn refusal(error: IssueKeyError, now: Timestamp) -> Result<Faults, Error> {
     match error {
         IssueKeyError::NotAllowed => Ok(Faults::of("form", phrase("keys-refused"))),
         IssueKeyError::Banned => Ok(Faults::of("form", phrase("keys-banned"))),
         IssueKeyError::NoGroup => Ok(Faults::of("group", phrase("group-none"))),
         IssueKeyError::ExpiryPassed => Ok(Faults::of("expiry", phrase("expiry-unknown"))),
         IssueKeyError::TooMany => Ok(Faults::of("form", phrase("keys-many"))),
+        IssueKeyError::TooFast { retry_at } => Ok(Faults::of(
+            "form",
+            phrase("keys-fast").count("minutes", minutes(retry_at.since(now))),
+        )),
         IssueKeyError::Store(cause) => Err(Error::Store(cause)),
     }
+}
+
+/// Whole minutes, rounded up, so that whoever waits as long is let in.
+fn minutes(wait: Duration) -> i64 {
+    i64::try_from(wait.as_secs().div_ceil(60)).unwrap_or(i64::MAX)
 }
 
 async fn form_page(
