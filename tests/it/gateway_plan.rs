@@ -150,7 +150,7 @@ async fn a_used_up_quota_names_its_window_and_when_it_is_whole_again() {
     let gate = Gate::open().await;
     let daily = Rule::Quota {
         name: "daily".to_owned(),
-        window: plan::Window::Day,
+        window: Window::Day,
         limit: Quantity::Requests(2),
     };
     on_plan(&gate, vec![daily]).await;

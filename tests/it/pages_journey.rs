@@ -29,7 +29,7 @@ async fn person_of(office: &Office, email: &str) -> PersonId {
 }
 
 async fn mailed_link(office: &Office, person: PersonId, purpose: Purpose) -> String {
-    let now = crate::support::till::NOW;
+    let now = NOW;
     let secret = office
         .till
         .db
@@ -44,7 +44,7 @@ async fn mailed_link(office: &Office, person: PersonId, purpose: Purpose) -> Str
 /// An installation opens its first group when it starts.
 async fn open_office() -> Office {
     let office = Office::open().await;
-    billing::shop::group::ensure_default(&office.till.db, crate::support::till::NOW)
+    billing::shop::group::ensure_default(&office.till.db, NOW)
         .await
         .expect("a group");
     office
