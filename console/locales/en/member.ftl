@@ -56,7 +56,7 @@ overview-window-week = { $name }, per week
 overview-window-month = { $name }, per month
 overview-window-credits = { $amount } credits
 overview-window-requests = { $count ->
-    [one] one call
+    [one] { $count } call
    *[other] { $count } calls
 }
 overview-window-resets = Starts anew

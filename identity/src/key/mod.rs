@@ -13,7 +13,7 @@ mod renew;
 pub use change::{KeyChangeError, disable, enable, rename, revoke};
 pub use digest::{KeyDigest, Keys, PepperRing};
 pub use find::{CallerRow, find, find_by_digest};
-pub use form::{KeyForm, KeyName, KeyNameFault, KeySecret, PrefixFault};
+pub use form::{KeyForm, KeyName, KeySecret, PrefixFault};
 pub use inspect::{KeyFault, WellFormed, inspect};
 pub use issue::{IssueKey, IssueKeyError, MAX_KEYS, MAX_KEYS_HOURLY, issue};
 pub use list::{list, show};

@@ -2,17 +2,17 @@
 
 use crate::words::{Phrase, phrase};
 use identity::{
-    EmailAddress,
+    EmailAddress, NameFault,
     email::EmailFault,
     password::{Password, PasswordFault},
-    person::{DisplayName, DisplayNameFault},
+    person::DisplayName,
 };
 
 pub(in crate::pages) fn name(text: &str) -> Result<DisplayName, Phrase> {
     DisplayName::parse(text).map_err(|fault| match fault {
-        DisplayNameFault::Empty => phrase("name-empty"),
-        DisplayNameFault::TooLong => phrase("name-long"),
-        DisplayNameFault::Unprintable => phrase("name-unprintable"),
+        NameFault::Empty => phrase("name-empty"),
+        NameFault::TooLong => phrase("name-long"),
+        NameFault::Unprintable => phrase("name-unprintable"),
     })
 }
 

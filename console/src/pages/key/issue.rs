@@ -11,7 +11,10 @@ use askama::Template;
 use entity::{
     Database, GroupId, Platform, Timestamp, channel, channel_model, group, group_channel, model,
 };
-use identity::key::{self, IssueKey, IssueKeyError, KeyName, KeyNameFault, KeySecret};
+use identity::{
+    NameFault,
+    key::{self, IssueKey, IssueKeyError, KeyName, KeySecret},
+};
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder};
 use serde::Deserialize;
 use std::time::Duration;
@@ -99,9 +102,9 @@ pub(crate) async fn submit(
 fn parse(form: &Form, now: Timestamp) -> Result<IssueKey, Faults> {
     let mut faults = Faults::none();
     let name = KeyName::parse(&form.name).map_err(|fault| match fault {
-        KeyNameFault::Empty => phrase("name-empty"),
-        KeyNameFault::TooLong => phrase("key-name-long"),
-        KeyNameFault::Unprintable => phrase("name-unprintable"),
+        NameFault::Empty => phrase("name-empty"),
+        NameFault::TooLong => phrase("key-name-long"),
+        NameFault::Unprintable => phrase("name-unprintable"),
     });
     let name = faults.take("name", name);
     let group = match form.group.as_str() {
