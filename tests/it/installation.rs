@@ -92,9 +92,9 @@ async fn paste(line: &str) -> (u16, String) {
         .find(|word| word.starts_with("http"))
         .expect("an address");
     let quoted: Vec<&str> = line.split('\'').skip(1).step_by(2).collect();
-    let (headers, body) = match line.contains(" -d ") {
-        true => (&quoted[..quoted.len() - 1], quoted.last().copied()),
-        false => (&quoted[..], None),
+    let (headers, body) = match quoted.split_last() {
+        Some((body, headers)) if line.contains(" -d ") => (headers, Some(*body)),
+        _ => (&quoted[..], None),
     };
     let mut request = match body {
         Some(body) => client().post(url).body(body.to_owned()),

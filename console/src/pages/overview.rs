@@ -86,7 +86,7 @@ pub(crate) async fn show(console: State, page: Page, member: SignedIn) -> Answer
     let mut windows = Vec::new();
     for current in &plans {
         let stands = subscription::windows(db, current, now).await?;
-        windows.extend(stands.into_iter().map(|stand| meter(&page, current, stand)));
+        windows.extend(stands.iter().map(|stand| meter(&page, current, stand)));
     }
 
     let (plan, plan_note) = plan_words(&page, &plans);
@@ -128,7 +128,7 @@ fn plan_words(page: &Page, plans: &[Current]) -> (String, String) {
     (titles.join(", "), note)
 }
 
-fn meter(page: &Page, current: &Current, stand: WindowStand) -> Meter {
+fn meter(page: &Page, current: &Current, stand: &WindowStand) -> Meter {
     let title = match stand.window {
         Window::Day => "overview-window-day",
         Window::Week => "overview-window-week",
