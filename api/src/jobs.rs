@@ -8,7 +8,7 @@ use billing::{
     sweeper,
 };
 use console::{Console, mail};
-use entity::{Clock, Database, lease};
+use entity::{Clock, Database, lease, retention};
 use sea_orm::DbErr;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub enum Job {
     Reconcile,
     /// Letters that wait in the outbox are sent.
     Mail,
+    /// Rows that are kept for a while only are removed.
+    Retain,
 }
 
 /// Why a job did not end well; it runs again at its next turn.
@@ -43,13 +45,14 @@ pub enum JobError {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Sweep,
         Self::Expire,
         Self::Renew,
         Self::Inbox,
         Self::Reconcile,
         Self::Mail,
+        Self::Retain,
     ];
 
     /// Its name in the lease table and the log.
@@ -61,6 +64,7 @@ impl Job {
             Self::Inbox => "inbox",
             Self::Reconcile => "reconcile",
             Self::Mail => "mail",
+            Self::Retain => "retain",
         }
     }
 
@@ -70,6 +74,7 @@ impl Job {
             Self::Sweep => Duration::from_secs(15),
             Self::Expire | Self::Renew => Duration::from_mins(1),
             Self::Reconcile => Duration::from_mins(10),
+            Self::Retain => Duration::from_hours(1),
         }
     }
 }
@@ -185,6 +190,9 @@ impl Jobs {
             }
             Job::Mail => {
                 mail::deliver_due(console, now).await?;
+            }
+            Job::Retain => {
+                retention::sweep(db, now).await?;
             }
             Job::Reconcile => {
                 if let Some(provider) = payments {

@@ -1,10 +1,9 @@
 //! The installation's secrets in the forms that the crates take them.
 
-use crate::config::{Config, Key};
+use crate::config::Config;
 use billing::code::{CodeKeys, KeyTooShort};
 use identity::{
     key::{KeyForm, Keys, PepperRing, PrefixFault},
-    ring::RingFault,
     seal::MasterKey,
 };
 
@@ -22,9 +21,6 @@ pub struct Keyring {
 /// Why the configured secrets cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringFault {
-    /// A secret is no random one.
-    #[error("a configured secret cannot be used: {0}")]
-    Secret(#[from] RingFault),
     /// The prefix of API keys is another service's, or malformed.
     #[error("the prefix of API keys cannot be used: {0}")]
     Prefix(#[from] PrefixFault),
@@ -42,15 +38,10 @@ impl Keyring {
         Ok(Self {
             keys: Keys::new(
                 KeyForm::with_prefix(&config.key_prefix)?,
-                PepperRing::parse(&first(&config.keys.pepper))?,
+                PepperRing::from(config.keys.pepper.clone()),
             ),
-            master: MasterKey::parse(&first(&config.keys.master))?,
+            master: MasterKey::from(config.keys.master.clone()),
             codes: CodeKeys::new(config.keys.code.expose())?,
         })
     }
-}
-
-/// A single secret as a ring has it.
-fn first(key: &Key) -> String {
-    format!("1:{}", hex::encode(key.expose()))
 }

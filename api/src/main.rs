@@ -108,7 +108,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Config(Settings::Example) => print!("{}", config::example()),
         Command::Config(Settings::Check) => println!("{:#?}", Config::load(&overrides)?),
-        Command::Serve => serve(&load(&overrides)?).await?,
+        Command::Serve => serve(&load_logging(&overrides, "info")?).await?,
         Command::Demo { check } => return run_demo(load(&overrides)?, check).await,
         Command::Audit => return prove(&load(&overrides)?).await,
         Command::Operator(Operators::Create { email, name }) => {
@@ -124,9 +124,14 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// For a command that prints what it has to say: the log speaks up only when something is amiss.
 fn load(overrides: &Overrides) -> anyhow::Result<Config> {
+    load_logging(overrides, "warn")
+}
+
+fn load_logging(overrides: &Overrides, usual: &str) -> anyhow::Result<Config> {
     let config = Config::load(overrides)?;
-    telemetry::start(&config.log);
+    telemetry::start(&config.log, usual);
     Ok(config)
 }
 
@@ -180,60 +185,15 @@ async fn run_demo(mut config: Config, check: bool) -> anyhow::Result<ExitCode> {
         running.halt().await?;
         let checked = checked?;
         print!("{}", checked.report);
-        println!(
-            "{}",
-            if checked.right {
-                "all right"
-            } else {
-                "NOT right"
-            }
-        );
         return Ok(if checked.right {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         });
     }
-    introduce(&running, &stage);
+    print!("{}", demo::welcome(&running.public_url, &stage));
     until_asked(running).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn introduce(running: &Running, stage: &demo::Stage) {
-    let url = &running.public_url;
-    let key = &stage.key;
-    println!("Console    {url}/console");
-    println!("Operator   {}  {}", stage.operator, stage.password);
-    println!("Member     {}  {}", stage.member, stage.password);
-    println!("API key    {key}");
-    println!(
-        "Code       {}  (10 credits, redeem it under {url}/console/redeem)",
-        stage.code
-    );
-    println!();
-    let post = |path: &str, body: &str| {
-        println!(
-            "curl -sN {url}{path} -H 'authorization: Bearer {key}' -H 'content-type: application/json' -d '{body}'"
-        );
-    };
-    println!("curl -s {url}/v1/models -H 'authorization: Bearer {key}'");
-    post(
-        "/v1/chat/completions",
-        r#"{"model":"sandbox/echo","stream":true,"messages":[{"role":"user","content":"every word pays its toll"}]}"#,
-    );
-    post(
-        "/v1/responses",
-        r#"{"model":"sandbox/echo","stream":true,"input":"every word pays its toll"}"#,
-    );
-    post(
-        "/v1/messages",
-        r#"{"model":"sandbox/echo","stream":true,"max_tokens":100,"messages":[{"role":"user","content":"every word pays its toll"}]}"#,
-    );
-    post(
-        "/v1/embeddings",
-        r#"{"model":"sandbox/embedding","input":"every word pays its toll"}"#,
-    );
-    println!();
 }
 
 async fn prove(config: &Config) -> anyhow::Result<ExitCode> {

@@ -28,7 +28,6 @@ pub(crate) struct Limits {
     recover: Bucket<IpAddr>,
     redeem_address: Bucket<IpAddr>,
     redeem_person: Bucket<Uuid>,
-    key_create: Bucket<Uuid>,
 }
 
 impl Limits {
@@ -39,7 +38,6 @@ impl Limits {
             recover: Bucket::new(10, HOUR, 5),
             redeem_address: Bucket::new(30, HOUR, 15),
             redeem_person: Bucket::new(10, HOUR, 10),
-            key_create: Bucket::new(20, HOUR, 20),
         }
     }
 
@@ -58,10 +56,6 @@ impl Limits {
     pub(crate) fn redeem(&self, from: IpAddr, person: Uuid) -> Result<(), Error> {
         self.redeem_person.take(&person)?;
         self.redeem_address.take(&network(from))
-    }
-
-    pub(crate) fn key_create(&self, person: Uuid) -> Result<(), Error> {
-        self.key_create.take(&person)
     }
 }
 

@@ -5,8 +5,10 @@ use crate::{
     frame::visit,
     pages::{
         account::{recover, setup, sign_in, sign_out, sign_up, verify},
-        buy, docs, home, key, operator, overview, preferences, redeem, rejections,
-        settings::{profile, sessions},
+        buy, docs, home, key, operator,
+        operator::reasoned,
+        overview, preferences, redeem, rejections,
+        settings::{password, profile, sessions},
         usage,
     },
 };
@@ -147,6 +149,9 @@ pub static ROUTES: &[Route] = &[
     form("/console/settings", Access::Member, |r| {
         r.route(get(profile::show)).route(post(profile::submit))
     }),
+    form("/console/settings/password", Access::Member, |r| {
+        r.route(get(password::show)).route(post(password::submit))
+    }),
     act("/console/settings/sessions/end", Access::Member, |r| {
         r.route(post(sessions::end_others))
     }),
@@ -166,16 +171,16 @@ pub static ROUTES: &[Route] = &[
         "/console/operator/tenants/{id}/suspend",
         Access::Operator,
         |r| {
-            r.route(get(operator::tenant::suspend::show))
-                .route(post(operator::tenant::suspend::submit))
+            r.route(get(reasoned::show::<operator::tenant::suspend::Suspend>))
+                .route(post(reasoned::submit::<operator::tenant::suspend::Suspend>))
         },
     ),
     form(
         "/console/operator/tenants/{id}/resume",
         Access::Operator,
         |r| {
-            r.route(get(operator::tenant::resume::show))
-                .route(post(operator::tenant::resume::submit))
+            r.route(get(reasoned::show::<operator::tenant::resume::Resume>))
+                .route(post(reasoned::submit::<operator::tenant::resume::Resume>))
         },
     ),
     form(
@@ -198,16 +203,16 @@ pub static ROUTES: &[Route] = &[
         "/console/operator/members/{id}/ban",
         Access::Operator,
         |r| {
-            r.route(get(operator::member::ban::show))
-                .route(post(operator::member::ban::submit))
+            r.route(get(reasoned::show::<operator::member::ban::Ban>))
+                .route(post(reasoned::submit::<operator::member::ban::Ban>))
         },
     ),
     form(
         "/console/operator/members/{id}/unban",
         Access::Operator,
         |r| {
-            r.route(get(operator::member::unban::show))
-                .route(post(operator::member::unban::submit))
+            r.route(get(reasoned::show::<operator::member::unban::Unban>))
+                .route(post(reasoned::submit::<operator::member::unban::Unban>))
         },
     ),
     show("/console/operator/models", Access::Operator, |r| {
@@ -221,8 +226,8 @@ pub static ROUTES: &[Route] = &[
         "/console/operator/models/{id}/block",
         Access::Operator,
         |r| {
-            r.route(get(operator::model::block::show))
-                .route(post(operator::model::block::submit))
+            r.route(get(reasoned::show::<operator::model::block::Block>))
+                .route(post(reasoned::submit::<operator::model::block::Block>))
         },
     ),
     act(
@@ -282,8 +287,10 @@ pub static ROUTES: &[Route] = &[
         "/console/operator/channels/{id}/disable",
         Access::Operator,
         |r| {
-            r.route(get(operator::channel::disable::show))
-                .route(post(operator::channel::disable::submit))
+            r.route(get(reasoned::show::<operator::channel::disable::Disable>))
+                .route(post(
+                    reasoned::submit::<operator::channel::disable::Disable>,
+                ))
         },
     ),
     show("/console/operator/codes", Access::Operator, |r| {
@@ -297,8 +304,10 @@ pub static ROUTES: &[Route] = &[
         "/console/operator/codes/{id}/disable",
         Access::Operator,
         |r| {
-            r.route(get(operator::code::disable::show))
-                .route(post(operator::code::disable::submit))
+            r.route(get(reasoned::show::<operator::code::disable::DisableBatch>))
+                .route(post(
+                    reasoned::submit::<operator::code::disable::DisableBatch>,
+                ))
         },
     ),
     show("/console/operator/plans", Access::Operator, |r| {

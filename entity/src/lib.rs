@@ -40,6 +40,7 @@ pub mod price_version;
 pub mod quota_counter;
 pub mod redemption;
 pub mod rejection;
+pub mod retention;
 pub mod session;
 pub mod setting;
 pub mod subscription;

@@ -13,7 +13,9 @@ use std::{
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use entity::{Database, Timestamp, key, member, tenant};
-use identity::key::{CallerRow, KeyFault, Keys, WellFormed, find_by_digest, inspect};
+use identity::key::{
+    CallerRow, KeyFault, Keys, WellFormed, find_by_digest, inspect, move_to_newest_pepper,
+};
 use moka::future::Cache;
 use sea_orm::DbErr;
 
@@ -101,11 +103,23 @@ impl Callers {
                     Ok::<_, DbErr>(find_by_digest(&self.db, &digest).await?.map(Arc::new))
                 })
                 .await?;
-            if found.is_some() {
-                return Ok(found);
+            if let Some(caller) = found {
+                self.renew(&caller, key).await;
+                return Ok(Some(caller));
             }
         }
         Ok(None)
+    }
+
+    /// Once for each key after a change of pepper. The old pepper still finds the key, so a fault waits for the next call.
+    async fn renew(&self, caller: &CallerRow, key: &WellFormed) {
+        match move_to_newest_pepper(&self.db, &self.keys, &caller.key, key).await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(key.id = %caller.key.id, "a key moved to the newest pepper"),
+            Err(error) => {
+                tracing::warn!(key.id = %caller.key.id, %error, "a key stays at an old pepper");
+            }
+        }
     }
 }
 

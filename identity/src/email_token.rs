@@ -197,23 +197,6 @@ pub async fn recover(
     .await
 }
 
-/// Removes links that can do nothing any more and that no limit counts.
-///
-/// # Errors
-/// When the database fails.
-pub async fn forget_old(db: &Database, now: Timestamp) -> Result<u64, DbErr> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            let removed = Entity::remove()
-                .filter(Column::ExpiresAt.lt(now.minus(VERIFY_TTL)))
-                .exec(tx)
-                .await?;
-            Ok(removed.rows_affected)
-        })
-    })
-    .await
-}
-
 async fn request(
     db: &Database,
     email: &EmailAddress,

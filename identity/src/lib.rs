@@ -6,6 +6,7 @@
 //! may do what is a line of the audit trail in the same transaction.
 
 mod digits;
+mod name;
 mod token;
 mod trail;
 
@@ -25,6 +26,7 @@ pub mod setup;
 pub mod tenant;
 
 pub use email::EmailAddress;
+pub use name::NameFault;
 pub use reason::Reason;
 pub use right::{Operator, SignedIn, Support};
 pub use token::{SessionToken, SetupSecret, TokenSecret};

@@ -3,6 +3,7 @@
 use crate::{
     email::EmailAddress,
     email_token,
+    name::{self, NameFault},
     password::{Attempt, Busy, Hasher, Password, PasswordFault, PasswordHash},
     right::SignedIn,
     session, trail,
@@ -62,20 +63,6 @@ pub enum SignUpError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayName(String);
 
-/// Why a text is not a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DisplayNameFault {
-    /// Nothing was typed.
-    #[error("empty")]
-    Empty,
-    /// More than 80 characters.
-    #[error("too long")]
-    TooLong,
-    /// Holds a control character.
-    #[error("holds a control character")]
-    Unprintable,
-}
-
 const MAX_NAME_CHARS: usize = 80;
 
 impl DisplayName {
@@ -83,16 +70,8 @@ impl DisplayName {
     ///
     /// # Errors
     /// When it is empty, too long or unprintable.
-    pub fn parse(text: &str) -> Result<Self, DisplayNameFault> {
-        let text = text.trim();
-        match text.chars().count() {
-            0 => Err(DisplayNameFault::Empty),
-            1..=MAX_NAME_CHARS if text.chars().any(char::is_control) => {
-                Err(DisplayNameFault::Unprintable)
-            }
-            1..=MAX_NAME_CHARS => Ok(Self(text.to_owned())),
-            _ => Err(DisplayNameFault::TooLong),
-        }
+    pub fn parse(text: &str) -> Result<Self, NameFault> {
+        name::parse(text, MAX_NAME_CHARS).map(Self)
     }
 
     /// The name.
@@ -447,9 +426,9 @@ mod tests {
         for (typed, fault) in [
             (" Ada ", None),
             ("阿达", None),
-            ("", Some(DisplayNameFault::Empty)),
-            ("a\nb", Some(DisplayNameFault::Unprintable)),
-            (&long, Some(DisplayNameFault::TooLong)),
+            ("", Some(NameFault::Empty)),
+            ("a\nb", Some(NameFault::Unprintable)),
+            (&long, Some(NameFault::TooLong)),
         ] {
             assert_eq!(DisplayName::parse(typed).err(), fault, "{typed}");
         }

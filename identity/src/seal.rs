@@ -50,6 +50,12 @@ impl MasterKey {
     }
 }
 
+impl From<Ring> for MasterKey {
+    fn from(ring: Ring) -> Self {
+        Self(ring)
+    }
+}
+
 impl Sealed {
     /// What the column holds.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
@@ -219,10 +225,10 @@ mod tests {
         let channel = ChannelId::fresh();
         let old = seal_channel_secret(&master(&[1]), channel, "h.example", "sk-upstream");
 
-        let new = seal_channel_secret(&master(&[1, 2]), channel, "h.example", "sk-upstream");
+        let new = seal_channel_secret(&master(&[2, 1]), channel, "h.example", "sk-upstream");
 
         assert_eq!(
-            opened(&master(&[1, 2]), channel, "h.example", &old),
+            opened(&master(&[2, 1]), channel, "h.example", &old),
             Ok("sk-upstream".to_owned())
         );
         assert_eq!(

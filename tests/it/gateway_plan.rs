@@ -1,11 +1,11 @@
 //! What a plan says to a call: models it leaves out, how many run at once, and quotas that are used up.
 
 use billing::{
-    plan::{self, NewPlan, PlanDocument, Quantity, Rule, Terms},
-    subscription::{self, Subscribe},
+    plan::{self, NewPlan, PlanDocument, Quantity, Rule, Terms, Window},
+    subscription::{self, Subscribe, WindowStand},
 };
 use entity::{
-    Actor, Credits, PersonId, PlanId, SubscriptionId, channel, plan_version::Period,
+    Actor, Credits, PersonId, PlanId, SubscriptionId, Timestamp, channel, plan_version::Period,
     subscription::Source,
 };
 use serde_json::{Value, json};
@@ -150,7 +150,7 @@ async fn a_used_up_quota_names_its_window_and_when_it_is_whole_again() {
     let gate = Gate::open().await;
     let daily = Rule::Quota {
         name: "daily".to_owned(),
-        window: plan::Window::Day,
+        window: Window::Day,
         limit: Quantity::Requests(2),
     };
     on_plan(&gate, vec![daily]).await;
@@ -229,5 +229,42 @@ async fn a_multiplier_of_the_plan_is_in_the_charge() {
         3 * (3 * INPUT_NANOS + 3 * OUTPUT_NANOS)
     );
     assert_eq!(row.multiplier_ppm, 1_500_000);
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_window_says_how_much_of_it_is_used_and_when_it_starts_anew() {
+    let gate = Gate::open().await;
+    let daily = Rule::Quota {
+        name: "daily".to_owned(),
+        window: Window::Day,
+        limit: Quantity::Requests(20),
+    };
+    on_plan(&gate, vec![daily]).await;
+    let windows = async || {
+        let plans = subscription::current(&gate.till.db, gate.buyer.tenant, NOW).await;
+        let plans = plans.expect("plans read");
+        subscription::windows(&gate.till.db, &plans[0], NOW)
+            .await
+            .expect("windows read")
+    };
+
+    let before = windows().await;
+    for _ in 0..3 {
+        let answer = gate.post(CHAT, &asking("sandbox/echo")).send().await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+    gate.ended(3).await;
+    let after = windows().await;
+
+    let stand = |used| WindowStand {
+        name: "daily".to_owned(),
+        window: Window::Day,
+        limit: Quantity::Requests(20),
+        used: Quantity::Requests(used),
+        resets_at: Timestamp::from_micros(1_795_046_400_000_000),
+    };
+    assert_eq!(before, [stand(0)]);
+    assert_eq!(after, [stand(3)]);
     gate.finish().await;
 }

@@ -66,7 +66,7 @@ async fn a_key_made_under_an_older_pepper_and_prefix_stays_good() {
     let right = people.member(ADA).await;
     let (text, row) = issue(&people, &right).await;
     let form = KeyForm::with_prefix("acme_live_").expect("a prefix");
-    let peppers = PepperRing::parse(&format!("{OLD},{NEW}")).expect("peppers");
+    let peppers = PepperRing::parse(&format!("{NEW},{OLD}")).expect("peppers");
     let rotated = Keys::new(form, peppers);
 
     let well_formed = key::inspect(&text).expect("our own key");
@@ -193,26 +193,64 @@ async fn developers_reach_their_own_keys_and_owners_everybodys() {
 async fn a_member_has_a_hundred_keys_at_most_and_none_that_expired_before_it_was_made() {
     let people = People::open().await;
     let (db, right) = (&people.till.db, people.member(ADA).await);
-    let try_to = |expires_at| {
+    let try_to = |expires_at, now| {
         let order = IssueKey {
             expires_at,
             ..IssueKey::named(key_name("laptop"))
         };
-        key::issue(db, &people.keys, &right, order, NOW)
+        key::issue(db, &people.keys, &right, order, now)
     };
+    // As fast as they may be made, and no faster.
+    let at = |turn: u32| NOW.plus(Duration::from_mins(3) * turn);
 
-    let past = try_to(Some(NOW)).await;
-    for _ in 0..98 {
-        try_to(Some(NOW.plus(Duration::from_secs(1))))
-            .await
-            .expect("a key");
+    let past = try_to(Some(NOW), NOW).await;
+    for turn in 0..98 {
+        try_to(Some(at(turn + 1)), at(turn)).await.expect("a key");
     }
-    let last = futures_util::future::join_all((0..8).map(|_| try_to(None))).await;
+    let later = at(98).plus(Duration::from_hours(1));
+    let last = futures_util::future::join_all((0..8).map(|_| try_to(None, later))).await;
 
     assert!(matches!(past, Err(IssueKeyError::ExpiryPassed)));
     assert_eq!(last.iter().filter(|made| made.is_ok()).count(), 2);
     let refused = |made: &Result<_, _>| matches!(made, Err(IssueKeyError::TooMany));
     assert_eq!(last.iter().filter(|made| refused(made)).count(), 6);
+    people.till.finish().await;
+}
+
+#[tokio::test]
+async fn a_member_makes_twenty_keys_in_any_hour_at_most_however_many_are_asked_for_at_once() {
+    let people = People::open().await;
+    let (db, right) = (&people.till.db, people.member(ADA).await);
+    let try_at = |now| {
+        key::issue(
+            db,
+            &people.keys,
+            &right,
+            IssueKey::named(key_name("k")),
+            now,
+        )
+    };
+    let hour = Duration::from_hours(1);
+    let too_fast = |made: &Result<_, _>| match made {
+        Err(IssueKeyError::TooFast { retry_at }) => Some(*retry_at),
+        _ => None,
+    };
+
+    let at_once = futures_util::future::join_all((0..30).map(|_| try_at(NOW))).await;
+    let (_, revoked) = at_once
+        .iter()
+        .find_map(|made| made.as_ref().ok())
+        .expect("a key");
+    key::revoke(db, &right, revoked.id, NOW)
+        .await
+        .expect("it is revoked");
+    let early = try_at(NOW.plus(hour).minus(Duration::from_secs(1))).await;
+    let after = try_at(NOW.plus(hour)).await;
+
+    assert_eq!(at_once.iter().filter(|made| made.is_ok()).count(), 20);
+    assert_eq!(at_once.iter().filter_map(too_fast).count(), 10);
+    assert_eq!(too_fast(&early), Some(NOW.plus(hour)));
+    assert!(after.is_ok());
     people.till.finish().await;
 }
 

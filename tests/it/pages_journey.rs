@@ -1,10 +1,20 @@
 //! Promises of the members' pages.
 
-use crate::support::office::{Browser, Office, between};
+use crate::support::{
+    office::{Browser, Office, PASSWORD as OFFICE_PASSWORD, between},
+    till::NOW,
+};
+use billing::{
+    plan::{self, NewPlan, PlanDocument, Quantity, Rule, Terms, Window},
+    subscription::{self, Subscribe},
+};
 use console::routes::{Access, ROUTES};
-use entity::{PersonId, Platform, email_token::Purpose, person};
+use entity::{
+    Actor, Credits, PersonId, PlanId, Platform, Scoped, SubscriptionId, email_token::Purpose, key,
+    person, plan_version::Period, subscription::Source,
+};
 use identity::email_token;
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 
 const PASSWORD: &str = "seven geese over the harbour";
 
@@ -19,7 +29,7 @@ async fn person_of(office: &Office, email: &str) -> PersonId {
 }
 
 async fn mailed_link(office: &Office, person: PersonId, purpose: Purpose) -> String {
-    let now = crate::support::till::NOW;
+    let now = NOW;
     let secret = office
         .till
         .db
@@ -34,7 +44,7 @@ async fn mailed_link(office: &Office, person: PersonId, purpose: Purpose) -> Str
 /// An installation opens its first group when it starts.
 async fn open_office() -> Office {
     let office = Office::open().await;
-    billing::shop::group::ensure_default(&office.till.db, crate::support::till::NOW)
+    billing::shop::group::ensure_default(&office.till.db, NOW)
         .await
         .expect("a group");
     office
@@ -323,5 +333,130 @@ async fn a_forgotten_password_is_set_anew_by_the_mailed_link_once() {
     assert_eq!(set.location, "/console/sign-in");
     assert_eq!(again.status, 422);
     assert_eq!(signed_in.status, 303);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn who_changes_the_password_stays_signed_in_and_every_other_browser_is_out() {
+    const NEW: &str = "eleven crows on a warm chimney";
+    let office = open_office().await;
+    let mut desk = office.member().await;
+    let mut phone = office.member().await;
+    let fields = |present, new| [("present", present), ("password", new)];
+
+    let wrong = desk
+        .send("/console/settings/password", &fields(PASSWORD, NEW))
+        .await;
+    let short = desk
+        .send(
+            "/console/settings/password",
+            &fields(OFFICE_PASSWORD, "short"),
+        )
+        .await;
+    let changed = desk
+        .send("/console/settings/password", &fields(OFFICE_PASSWORD, NEW))
+        .await;
+    let settings = desk.open("/console/settings").await;
+    let elsewhere = phone.open("/console").await;
+    let old = [("email", "ada@example.org"), ("password", OFFICE_PASSWORD)];
+    let new = [("email", "ada@example.org"), ("password", NEW)];
+    let by_old = phone.send("/console/sign-in", &old).await;
+    let by_new = phone.send("/console/sign-in", &new).await;
+
+    assert_eq!((wrong.status, short.status), (422, 422));
+    assert!(wrong.text.contains("not your present password"));
+    assert!(!wrong.text.contains(NEW), "a password is never shown again");
+    assert_eq!(
+        (changed.status, changed.location.as_str()),
+        (303, "/console/settings")
+    );
+    assert!(settings.text.contains("Your password is changed."));
+    assert!(elsewhere.location.starts_with("/console/sign-in"));
+    assert_eq!((by_old.status, by_new.status), (422, 303));
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn a_member_who_makes_many_keys_within_an_hour_is_told_when_the_next_may_be_made() {
+    let office = open_office().await;
+    let mut browser = office.member().await;
+    let fields = [("name", "Laptop"), ("expiry", "never")];
+
+    for _ in 0..identity::key::MAX_KEYS_HOURLY {
+        create_key(&mut browser, "Laptop").await;
+    }
+    let refused = browser.send("/console/keys/new", &fields).await;
+
+    assert_eq!(refused.status, 422);
+    let told = "The next can be made in";
+    assert!(refused.text.contains(told), "{}", refused.text);
+    assert!(refused.text.contains("60"), "{}", refused.text);
+    let keys = key::Entity::of(office.member.tenant)
+        .count(office.till.db.read())
+        .await
+        .expect("keys count");
+    assert_eq!(keys, identity::key::MAX_KEYS_HOURLY);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn the_overview_shows_the_windows_of_a_plan_and_when_they_start_anew() {
+    let office = open_office().await;
+    let (db, tenant) = (&office.till.db, office.member.tenant);
+    let rule = |name: &str, window, limit| Rule::Quota {
+        name: name.to_owned(),
+        window,
+        limit,
+    };
+    let order = NewPlan {
+        id: PlanId::fresh(),
+        name: "pro".to_owned(),
+        title: "Pro".to_owned(),
+        description: String::new(),
+        terms: Terms {
+            price_minor: 0,
+            currency: "usd".to_owned(),
+            period: Period::Month,
+            allowance: Credits::ZERO,
+            document: PlanDocument {
+                version: plan::VERSION,
+                rules: vec![
+                    rule("calls", Window::Day, Quantity::Requests(200)),
+                    rule(
+                        "spend",
+                        Window::Month,
+                        Quantity::Credits(Credits::from_nanos(8_000_000_000)),
+                    ),
+                ],
+            },
+        },
+        operator: office.operator,
+    };
+    let version = plan::create(db, order, NOW).await.expect("a plan");
+    let wish = Subscribe {
+        id: SubscriptionId::fresh(),
+        tenant,
+        version: version.id,
+        source: Source::Operator,
+        periods: None,
+        code: None,
+        actor: Actor::System,
+    };
+    let before = office.member().await.open("/console").await;
+    subscription::subscribe(db, wish, NOW)
+        .await
+        .expect("a subscription");
+
+    let page = office.member().await.open("/console").await;
+
+    assert!(!before.text.contains("Limits of your plan"));
+    assert!(page.text.contains("Limits of your plan"));
+    assert!(page.text.contains("calls, per day"), "{}", page.text);
+    assert!(page.text.contains("spend, per month"));
+    assert!(page.text.contains(">0</span> / 200 calls"));
+    assert!(page.text.contains(">0.00</span> / 8.00 credits"));
+    // The day of the tests' clock ends at the next midnight of UTC, its month on the first.
+    assert!(page.text.contains("2026-11-19T00:00:00"));
+    assert!(page.text.contains("2026-12-01T00:00:00"));
     office.finish().await;
 }

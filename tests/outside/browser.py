@@ -98,7 +98,11 @@ class Person:
         command("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": 844 if width < 600 else 900, "deviceScaleFactor": 1, "mobile": False,
         })
-        command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
+        # Without motion, no picture is taken amid a change of colours.
+        command("Emulation.setEmulatedMedia", {"features": [
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]})
         command("Network.enable", {})
         command("Network.setExtraHTTPHeaders", {"headers": {"Accept-Language": language}})
 

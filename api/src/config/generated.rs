@@ -1,6 +1,6 @@
 //! Secrets that nobody gave, drawn once and kept beside the embedded database.
 
-use super::{Faults, Key};
+use super::Faults;
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
@@ -9,10 +9,16 @@ use std::{
 };
 
 /// The secret kept as `<data>/secrets/<file>`, drawn now if it is not there yet.
-pub(super) fn keep(data: &Path, variable: &str, file: &str, faults: &mut Faults) -> Option<Key> {
+pub(super) fn keep<T>(
+    data: &Path,
+    variable: &str,
+    file: &str,
+    faults: &mut Faults,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
     let path = data.join("secrets").join(file);
     match read_or_draw(&path) {
-        Ok(text) => match Key::parse(&text) {
+        Ok(text) => match parse(&text) {
             Ok(key) => Some(key),
             Err(wrong) => {
                 faults.add(

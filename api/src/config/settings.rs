@@ -1,6 +1,7 @@
 //! The typed value and how it is read.
 
 use super::{Faults, Key, Secret, generated, reader::Reader};
+use identity::ring::Ring;
 use outbound::{IpNet, Url};
 use std::{
     collections::BTreeMap,
@@ -49,8 +50,8 @@ pub struct Config {
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// A filter as `tracing` reads it.
-    pub filter: String,
+    /// A filter as `tracing` reads it; without one, each command has its own.
+    pub filter: Option<String>,
     /// For people or for machines.
     pub format: LogFormat,
 }
@@ -77,9 +78,9 @@ pub struct Database {
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// Keys API key digests.
-    pub pepper: Key,
+    pub pepper: Ring,
     /// Seals upstream secrets.
-    pub master: Key,
+    pub master: Ring,
     /// Signs form tokens.
     pub session: Key,
     /// Keys redemption code digests.
@@ -309,10 +310,18 @@ fn database(reader: &mut Reader, data_dir: &Path) -> Database {
 }
 
 fn keys(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Keys> {
-    let pepper = key(reader, "TOLLGATE_KEY_PEPPER", "key-pepper", data_dir);
-    let master = key(reader, "TOLLGATE_MASTER_KEY", "master-key", data_dir);
-    let session = key(reader, "TOLLGATE_SESSION_KEY", "session-key", data_dir);
-    let code = key(reader, "TOLLGATE_CODE_KEY", "code-key", data_dir);
+    let ring = |text: &str| Ring::parse(text).map_err(|fault| fault.to_string());
+    let single = |text: &str| Key::parse(text).map_err(str::to_owned);
+    let pepper = key(reader, "TOLLGATE_KEY_PEPPER", "key-pepper", data_dir, ring);
+    let master = key(reader, "TOLLGATE_MASTER_KEY", "master-key", data_dir, ring);
+    let session = key(
+        reader,
+        "TOLLGATE_SESSION_KEY",
+        "session-key",
+        data_dir,
+        single,
+    );
+    let code = key(reader, "TOLLGATE_CODE_KEY", "code-key", data_dir, single);
     Some(Keys {
         pepper: pepper?,
         master: master?,
@@ -321,20 +330,21 @@ fn keys(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Keys> {
     })
 }
 
-fn key(
+fn key<T>(
     reader: &mut Reader,
     name: &'static str,
     file: &str,
     data_dir: Option<&Path>,
-) -> Option<Key> {
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
     let mend = "write 64 random hexadecimal digits: `openssl rand -hex 32`";
-    match (reader.text(name).map(Key::parse), data_dir) {
+    match (reader.text(name).map(&parse), data_dir) {
         (Some(Ok(key)), _) => Some(key),
         (Some(Err(wrong)), _) => {
             reader.faults.add(name, wrong, mend);
             None
         }
-        (None, Some(data_dir)) => generated::keep(data_dir, name, file, &mut reader.faults),
+        (None, Some(data_dir)) => generated::keep(data_dir, name, file, &mut reader.faults, parse),
         (None, None) => {
             reader.faults.add(
                 name,
@@ -366,11 +376,11 @@ fn log(reader: &mut Reader) -> Log {
     Log {
         filter: reader.value(
             "TOLLGATE_LOG",
-            "info".to_owned(),
+            None,
             "error, warn, info, debug or trace, or a list such as info,gateway=debug",
             |text| {
                 tracing_subscriber::EnvFilter::try_new(text).ok()?;
-                Some(text.to_owned())
+                Some(Some(text.to_owned()))
             },
         ),
         format: reader.value(
@@ -549,6 +559,39 @@ mod tests {
     }
 
     #[test]
+    fn a_pepper_may_stand_before_the_one_it_replaces_and_not_after_it() {
+        let data = folder();
+        let old = "9f2c4d7be1a05386c4f7d2180b6e93a57cd1480fe6b25933a81d64fc0e729b5a";
+        let new = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
+
+        let rotated = read(
+            data.path(),
+            &[("TOLLGATE_KEY_PEPPER", &format!("2:{new},1:{old}"))],
+        );
+        let reversed = read(
+            data.path(),
+            &[("TOLLGATE_KEY_PEPPER", &format!("1:{old},2:{new}"))],
+        );
+        let bare = read(
+            data.path(),
+            &[("TOLLGATE_MASTER_KEY", &format!("{new},{old}"))],
+        );
+
+        assert!(rotated.is_ok());
+        assert!(
+            reversed
+                .expect_err("out of order")
+                .to_string()
+                .contains("stands first")
+        );
+        assert!(
+            bare.expect_err("without numbers")
+                .to_string()
+                .contains("2:new,1:old")
+        );
+    }
+
+    #[test]
     fn generated_secrets_are_for_the_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         let data = folder();
@@ -626,7 +669,7 @@ mod tests {
 
         assert_eq!(
             by_file.expect("a file is enough").keys.pepper,
-            Key::parse(random).expect("a key")
+            Ring::parse(random).expect("a ring")
         );
         assert!(both.is_err());
     }

@@ -94,7 +94,7 @@ pub static VARIABLES: &[Variable] = &[
     plain(
         "TOLLGATE_LOG",
         "info",
-        "What is logged: a level, or a list such as info,gateway=debug.",
+        "What is logged: a level, or a list such as info,gateway=debug. Commands that print their outcome log warnings only, unless it is set.",
     ),
     plain("TOLLGATE_LOG_FORMAT", "pretty", "pretty or json."),
     secret(
@@ -110,12 +110,12 @@ pub static VARIABLES: &[Variable] = &[
     secret(
         "TOLLGATE_KEY_PEPPER",
         "GENERATE",
-        "Keys API key digests. Losing it makes every API key invalid.",
+        "Keys API key digests. Losing it makes every API key invalid. To replace it, put the new one first: 2:NEW,1:OLD; a key moves at its next use.",
     ),
     secret(
         "TOLLGATE_MASTER_KEY",
         "GENERATE",
-        "Seals the upstream providers' secrets. Losing it means entering them again.",
+        "Seals the upstream providers' secrets. Losing it means entering them again. To replace it, put the new one first: 2:NEW,1:OLD; a secret moves when it is entered anew.",
     ),
     secret(
         "TOLLGATE_SESSION_KEY",

@@ -1,8 +1,14 @@
 //! `tollgate demo --check`: calls every endpoint, streamed where it streams, and adds everything up.
 
-use super::stage::{EMBEDDING_NANOS, INPUT_NANOS, OUTPUT_NANOS, Stage};
+use super::{
+    endpoint::{self, MODELS},
+    stage::Stage,
+};
 use crate::app::Running;
-use billing::{audit, ledger};
+use billing::{
+    audit::{self, Proof},
+    ledger,
+};
 use bytes::Bytes;
 use entity::{Credits, HoldId, Scoped, usage};
 use outbound::{
@@ -10,7 +16,8 @@ use outbound::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter};
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::fmt::{self, Write};
 
 /// Why the check could not be made; what it found wrong is in its report instead.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +56,6 @@ struct Line {
     after: Credits,
 }
 
-/// The words that are asked; the sandbox counts one token a word.
-const QUESTION: &str = "every word pays its toll";
 const LONGEST: usize = 1 << 20;
 
 /// Calls every endpoint of a furnished demo.
@@ -63,74 +68,37 @@ pub async fn check(running: &Running, stage: &Stage) -> Result<Checked, CheckErr
         ..Settings::default()
     })?;
     let mut lines = Vec::new();
-    for (path, body, expected) in calls() {
-        for streamed in [false, true] {
-            if streamed && path == "/v1/embeddings" {
-                continue;
-            }
-            let mut body = body.clone();
-            body["stream"] = streamed.into();
+    for endpoint in endpoint::all() {
+        let ways: &[bool] = if endpoint.streams {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        for &streamed in ways {
+            let body = endpoint.asking(streamed);
             let before = available(running, stage).await?;
-            let (status, id) = ask(&client, running, stage, Some(&body), path).await?;
+            let (status, id) = ask(&client, running, stage, Some(&body), endpoint.path).await?;
             lines.push(Line {
-                path,
+                path: endpoint.path,
                 streamed,
                 status,
                 row: row(running, stage, id).await?,
-                expected,
+                expected: endpoint.charge_nanos,
                 before,
                 after: available(running, stage).await?,
             });
         }
     }
-    let (listed, _) = ask(&client, running, stage, None, "/v1/models").await?;
+    let (listed, _) = ask(&client, running, stage, None, MODELS).await?;
     let proofs = audit::prove(&running.db, running.clock.now()).await?;
 
-    let mut report = String::new();
-    table(&mut report, &lines);
-    line(&mut report, &format!("GET /v1/models: {listed}"));
-    for proof in &proofs.proofs {
-        let verdict = match &proof.breach {
-            None => "holds",
-            Some(_) => "BROKEN",
-        };
-        line(
-            &mut report,
-            &format!("{:<4} {verdict:<7} {}", proof.law, proof.says),
-        );
-    }
     let right = listed == 200
         && lines.iter().all(Line::is_right)
         && proofs.proofs.iter().all(|proof| proof.breach.is_none());
-    Ok(Checked { report, right })
-}
-
-fn calls() -> Vec<(&'static str, Value, i64)> {
-    let words = i64::try_from(QUESTION.split(' ').count()).unwrap_or(i64::MAX);
-    let messages = json!([{"role": "user", "content": QUESTION}]);
-    let chat = words * (INPUT_NANOS + OUTPUT_NANOS);
-    vec![
-        (
-            "/v1/chat/completions",
-            json!({"model": "sandbox/echo", "messages": messages, "max_tokens": 100}),
-            chat,
-        ),
-        (
-            "/v1/responses",
-            json!({"model": "sandbox/echo", "input": QUESTION, "max_output_tokens": 100}),
-            chat,
-        ),
-        (
-            "/v1/messages",
-            json!({"model": "sandbox/echo", "messages": messages, "max_tokens": 100}),
-            chat,
-        ),
-        (
-            "/v1/embeddings",
-            json!({"model": "sandbox/embedding", "input": QUESTION}),
-            words * EMBEDDING_NANOS,
-        ),
-    ]
+    Ok(Checked {
+        report: report(listed, &lines, &proofs.proofs, right),
+        right,
+    })
 }
 
 impl Line {
@@ -198,38 +166,83 @@ async fn ask(
     Ok((status, id))
 }
 
-fn table(report: &mut String, lines: &[Line]) {
-    line(
-        report,
-        &format!(
-            "{:<22} {:<8} {:>6} {:>6} {:>6} {:>12} {:>12} {:>12}",
-            "endpoint", "streamed", "status", "in", "out", "charge", "before", "after"
-        ),
+fn report(listed: u16, lines: &[Line], proofs: &[Proof], right: bool) -> String {
+    let mut text = format!(
+        "\n  {:<22} {:<8} {:>6} {:>5} {:>5} {:>14} {:>14} {:>14}\n",
+        "endpoint", "streamed", "status", "in", "out", "charge", "before", "after"
     );
-    for one in lines {
-        let tokens = one
+    let mut row = |line: String| {
+        let line = format!("  {line}");
+        writeln!(text, "{}", line.trim_end()).expect("writing to a string cannot fail");
+    };
+    row(format!(
+        "{MODELS:<22} {:<8} {listed:>6} {:>5} {:>5} {:>14} {:>14} {:>14}",
+        "no", "", "", "", "", ""
+    ));
+    for line in lines {
+        row(line.to_string());
+    }
+    row(String::new());
+    for proof in proofs {
+        let verdict = match &proof.breach {
+            None => "holds",
+            Some(_) => "BROKEN",
+        };
+        row(format!("{:<4} {verdict:<7} {}", proof.law, proof.says));
+    }
+    row(String::new());
+    row(if right {
+        "All right: every endpoint answered, every balance fell by exactly the price, every law of the ledger holds."
+            .to_owned()
+    } else {
+        "NOT right: see WRONG and BROKEN above.".to_owned()
+    });
+    text.push('\n');
+    text
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tokens = self
             .row
             .as_ref()
             .map_or((0, 0), |row| (row.input_tokens, row.output_tokens));
-        let verdict = if one.is_right() { "" } else { "  WRONG" };
-        line(
-            report,
-            &format!(
-                "{:<22} {:<8} {:>6} {:>6} {:>6} {:>12} {:>12} {:>12}{verdict}",
-                one.path,
-                if one.streamed { "yes" } else { "no" },
-                one.status,
-                tokens.0,
-                tokens.1,
-                Credits::from_nanos(one.charge()).to_string(),
-                one.before.to_string(),
-                one.after.to_string(),
-            ),
-        );
+        write!(
+            f,
+            "{:<22} {:<8} {:>6} {:>5} {:>5} {:>14} {:>14} {:>14}{}",
+            self.path,
+            if self.streamed { "yes" } else { "no" },
+            self.status,
+            tokens.0,
+            tokens.1,
+            in_full(self.charge()),
+            in_full(self.before.nanos()),
+            in_full(self.after.nanos()),
+            if self.is_right() { "" } else { "  WRONG" },
+        )
     }
 }
 
-fn line(report: &mut String, text: &str) {
-    report.push_str(text);
-    report.push('\n');
+/// With all nine digits, so that the points of a column stand below each other.
+fn in_full(nanos: i64) -> String {
+    const UNIT: u64 = 1_000_000_000;
+    let sign = if nanos < 0 { "-" } else { "" };
+    let size = nanos.unsigned_abs();
+    format!("{sign}{}.{:09}", size / UNIT, size % UNIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credits_are_written_with_all_their_digits() {
+        for (nanos, text) in [
+            (5_000_000_000, "5.000000000"),
+            (-15_000, "-0.000015000"),
+            (0, "0.000000000"),
+        ] {
+            assert_eq!(in_full(nanos), text);
+        }
+    }
 }

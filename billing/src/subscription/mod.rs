@@ -8,11 +8,13 @@ mod end;
 mod period;
 mod renew;
 mod subscribe;
+mod windows;
 
 pub use current::{Current, current};
 pub use end::{End, EndError, end};
 pub use renew::{Renewed, renew_due};
 pub use subscribe::{Subscribe, SubscribeError, subscribe, subscribe_in};
+pub use windows::{WindowStand, windows};
 
 use entity::subscription::Status;
 

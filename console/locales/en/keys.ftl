@@ -30,6 +30,10 @@ expiry-quarter = In 90 days
 expiry-year = In one year
 expiry-unknown = Choose one of the listed times.
 keys-many = You have as many keys as one member may hold. Revoke one that you no longer use.
+keys-fast = You have made 20 keys within the last hour, which is the most. The next can be made in { $minutes ->
+    [one] one minute
+   *[other] { $minutes } minutes
+}.
 keys-refused = Your role may not hold keys. Ask the owner of the account.
 
 issued-title = Your new key

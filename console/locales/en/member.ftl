@@ -50,6 +50,16 @@ overview-spent-note = { $count ->
 overview-plan = Plan
 overview-plan-none = None
 overview-plan-none-note = You pay from your balance
+overview-windows = Limits of your plan
+overview-window-day = { $name }, per day
+overview-window-week = { $name }, per week
+overview-window-month = { $name }, per month
+overview-window-credits = { $amount } credits
+overview-window-requests = { $count ->
+    [one] { $count } call
+   *[other] { $count } calls
+}
+overview-window-resets = Starts anew
 overview-plan-until = Until { $date }
 overview-plan-renews = Renews on { $date }
 overview-calls = Last calls
@@ -130,6 +140,13 @@ settings-profile = Profile
 settings-verified = Confirmed
 settings-unverified = Not confirmed
 settings-saved = Saved.
+settings-password-text = Changing it signs out every other browser.
+password-title = Change password
+password-text = You stay signed in here. Every other browser is signed out.
+field-present-password = Present password
+password-change = Change password
+password-present-wrong = This is not your present password.
+password-changed = Your password is changed. Every other browser is signed out.
 field-language = Language
 field-language-hint = Of pages and mail.
 sessions-title = Sessions

@@ -30,6 +30,7 @@ expiry-quarter = 90 天后
 expiry-year = 一年后
 expiry-unknown = 请选择列出的时间。
 keys-many = 你的密钥数量已达上限。请吊销不再使用的密钥。
+keys-fast = 你在过去一小时内已创建 20 个密钥，达到上限。{ $minutes } 分钟后可以再次创建。
 keys-refused = 你的角色不能持有密钥。请联系账户所有者。
 
 issued-title = 你的新密钥

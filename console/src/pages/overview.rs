@@ -9,7 +9,8 @@ use crate::{
 use askama::Template;
 use billing::{
     ledger,
-    subscription::{self, Current},
+    plan::{Quantity, Window},
+    subscription::{self, Current, WindowStand},
 };
 use entity::{Database, Scoped, TenantId, hold, key, usage};
 use sea_orm::{ColumnTrait, DbErr, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// Calls shown.
 const LAST: u64 = 8;
+
+/// Thousandths of a window from which on its meter warns.
+const NEARLY_USED_UP: i64 = 900;
 
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
@@ -34,8 +38,22 @@ struct Overview {
     calls_of_month: i64,
     plan: String,
     plan_note: String,
+    windows: Vec<Meter>,
     steps: Option<Steps>,
     calls: Vec<Call>,
+}
+
+/// One window of a plan, and how far it is used.
+struct Meter {
+    plan: String,
+    title: String,
+    used: String,
+    limit: String,
+    /// Thousandths of the limit that are used.
+    share: i64,
+    /// Whether the next call may well be refused.
+    nearly_used_up: bool,
+    resets_at: format::Moment,
 }
 
 /// How far a newcomer is: an account they have, a call they have not made.
@@ -65,6 +83,12 @@ pub(crate) async fn show(console: State, page: Page, member: SignedIn) -> Answer
         None
     };
 
+    let mut windows = Vec::new();
+    for current in &plans {
+        let stands = subscription::windows(db, current, now).await?;
+        windows.extend(stands.iter().map(|stand| meter(&page, current, stand)));
+    }
+
     let (plan, plan_note) = plan_words(&page, &plans);
     reply::page(&Overview {
         name: member.display_name().to_owned(),
@@ -80,6 +104,7 @@ pub(crate) async fn show(console: State, page: Page, member: SignedIn) -> Answer
         calls_of_month: month.calls,
         plan,
         plan_note,
+        windows,
         steps,
         calls: rows::read(db, tenant, last).await?,
         page,
@@ -103,6 +128,44 @@ fn plan_words(page: &Page, plans: &[Current]) -> (String, String) {
     (titles.join(", "), note)
 }
 
+fn meter(page: &Page, current: &Current, stand: &WindowStand) -> Meter {
+    let title = match stand.window {
+        Window::Day => "overview-window-day",
+        Window::Week => "overview-window-week",
+        Window::Month => "overview-window-month",
+    };
+    let share = thousandths(stand.used.units(), stand.limit.units());
+    Meter {
+        plan: current.plan.title.clone(),
+        title: page.say_with(title, "name", &stand.name),
+        used: amount_of(stand.used),
+        limit: match stand.limit {
+            Quantity::Credits(credits) => page.say_with(
+                "overview-window-credits",
+                "amount",
+                &format::credits(credits),
+            ),
+            Quantity::Requests(calls) => page.say_count("overview-window-requests", &calls),
+        },
+        share,
+        nearly_used_up: share >= NEARLY_USED_UP,
+        resets_at: format::moment(stand.resets_at),
+    }
+}
+
+fn amount_of(quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Credits(credits) => format::credits(credits),
+        Quantity::Requests(calls) => format::count(calls),
+    }
+}
+
+/// How much of `limit` is used, from 0 to 1000.
+fn thousandths(used: i64, limit: i64) -> i64 {
+    let share = i128::from(used) * 1000 / i128::from(limit.max(1));
+    i64::try_from(share.clamp(0, 1000)).unwrap_or(1000)
+}
+
 async fn last_calls(db: &Database, tenant: TenantId) -> Result<Vec<usage::Model>, DbErr> {
     usage::Entity::of(tenant)
         .order_by_desc(usage::Column::Id)
@@ -122,4 +185,22 @@ async fn has_key(db: &Database, tenant: TenantId) -> Result<bool, DbErr> {
         .one(db.read())
         .await?;
     Ok(key.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_lies_between_nothing_and_all() {
+        for (used, limit, share) in [
+            (0, 10, 0),
+            (1, 3, 333),
+            (10, 10, 1000),
+            (12, 10, 1000),
+            (i64::MAX, i64::MAX, 1000),
+        ] {
+            assert_eq!(thousandths(used, limit), share, "{used} of {limit}");
+        }
+    }
 }

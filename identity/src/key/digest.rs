@@ -25,6 +25,12 @@ impl PepperRing {
     }
 }
 
+impl From<Ring> for PepperRing {
+    fn from(ring: Ring) -> Self {
+        Self(ring)
+    }
+}
+
 /// How this installation writes keys and digests them.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -52,8 +58,18 @@ impl Keys {
     }
 
     pub(super) fn digest_of_new(&self, key: &KeySecret) -> KeyDigest {
+        self.newest_digest(key.text())
+    }
+
+    /// What a key's row would hold had the key been made now; nothing where `version` is that of the newest pepper.
+    pub(super) fn digest_after(&self, version: i64, key: &WellFormed) -> Option<KeyDigest> {
+        let digest = self.newest_digest(key.text());
+        (i64::from(digest.pepper_version) != version).then_some(digest)
+    }
+
+    fn newest_digest(&self, text: &str) -> KeyDigest {
         let (version, pepper) = self.peppers.0.newest();
-        KeyDigest::made(pepper, version.get(), key.text())
+        KeyDigest::made(pepper, version.get(), text)
     }
 }
 
@@ -129,7 +145,7 @@ mod tests {
         let text = secret.reveal();
         let key = inspect(&text).expect("our own key");
 
-        let rotated = keys(&format!("{OLD},{NEW}")).digests(&key);
+        let rotated = keys(&format!("{NEW},{OLD}")).digests(&key);
 
         assert_eq!(rotated.len(), 2);
         assert_eq!(rotated[0].pepper_version(), 2);

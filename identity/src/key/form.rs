@@ -2,7 +2,10 @@
 //! error or a scanner's guess never reaches the database and leak scanners find ours by its form.
 
 use super::inspect::foreign_provider;
-use crate::digits::{self, CHECKSUM_DIGITS, SECRET_DIGITS};
+use crate::{
+    digits::{self, CHECKSUM_DIGITS, SECRET_DIGITS},
+    name::{self, NameFault},
+};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -133,20 +136,6 @@ impl fmt::Debug for KeySecret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName(String);
 
-/// Why a text is not a key's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyNameFault {
-    /// Nothing was typed.
-    #[error("empty")]
-    Empty,
-    /// More than 60 characters.
-    #[error("too long")]
-    TooLong,
-    /// Holds a control character.
-    #[error("holds a control character")]
-    Unprintable,
-}
-
 const MAX_NAME_CHARS: usize = 60;
 
 impl KeyName {
@@ -154,16 +143,8 @@ impl KeyName {
     ///
     /// # Errors
     /// When it is empty, too long or unprintable.
-    pub fn parse(text: &str) -> Result<Self, KeyNameFault> {
-        let text = text.trim();
-        match text.chars().count() {
-            0 => Err(KeyNameFault::Empty),
-            1..=MAX_NAME_CHARS if text.chars().any(char::is_control) => {
-                Err(KeyNameFault::Unprintable)
-            }
-            1..=MAX_NAME_CHARS => Ok(Self(text.to_owned())),
-            _ => Err(KeyNameFault::TooLong),
-        }
+    pub fn parse(text: &str) -> Result<Self, NameFault> {
+        name::parse(text, MAX_NAME_CHARS).map(Self)
     }
 
     /// The name.
@@ -229,9 +210,9 @@ mod tests {
         let long = "x".repeat(61);
         for (typed, fault) in [
             (" laptop ", None),
-            ("", Some(KeyNameFault::Empty)),
-            ("a\tb", Some(KeyNameFault::Unprintable)),
-            (&long, Some(KeyNameFault::TooLong)),
+            ("", Some(NameFault::Empty)),
+            ("a\tb", Some(NameFault::Unprintable)),
+            (&long, Some(NameFault::TooLong)),
         ] {
             assert_eq!(KeyName::parse(typed).err(), fault, "{typed}");
         }

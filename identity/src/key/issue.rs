@@ -12,12 +12,16 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::json;
+use std::time::Duration;
 
 /// Keys of one member that are not revoked.
 pub const MAX_KEYS: u64 = 100;
+/// Keys of one member that are made within [`HOURLY_SPAN`], revoked ones too.
+pub const MAX_KEYS_HOURLY: u64 = 20;
+const HOURLY_SPAN: Duration = Duration::from_hours(1);
 
 /// What a key is made with.
 #[derive(Clone, Debug)]
@@ -62,6 +66,12 @@ pub enum IssueKeyError {
     /// The member has as many as may be: revoke some.
     #[error("{MAX_KEYS} keys are the most a member may have")]
     TooMany,
+    /// The member made many within the last hour: wait.
+    #[error("{MAX_KEYS_HOURLY} keys are the most a member may make in an hour")]
+    TooFast {
+        /// When the next may be made.
+        retry_at: Timestamp,
+    },
     /// The database failed.
     #[error("database")]
     Store(#[from] DbErr),
@@ -159,5 +169,20 @@ async fn make_sure_of_room_in(tx: &Tx, row: &Model) -> Result<(), IssueKeyError>
     if live >= MAX_KEYS {
         return Err(IssueKeyError::TooMany);
     }
-    Ok(())
+    let recent = Entity::of(row.tenant_id)
+        .filter(Column::MemberId.eq(row.member_id))
+        .filter(Column::CreatedAt.gt(row.created_at.minus(HOURLY_SPAN)))
+        .order_by_desc(Column::CreatedAt)
+        .limit(MAX_KEYS_HOURLY)
+        .all(tx)
+        .await?;
+    // The oldest of as many as may be: when it is an hour old, there is room for one.
+    match recent.last() {
+        Some(oldest) if u64::try_from(recent.len()).is_ok_and(|made| made >= MAX_KEYS_HOURLY) => {
+            Err(IssueKeyError::TooFast {
+                retry_at: oldest.created_at.plus(HOURLY_SPAN),
+            })
+        }
+        _ => Ok(()),
+    }
 }

@@ -112,23 +112,6 @@ pub async fn end_others(db: &Database, right: &SignedIn, now: Timestamp) -> Resu
     .await
 }
 
-/// Removes the rows of sessions that are over, for a job.
-///
-/// # Errors
-/// When the database fails.
-pub async fn forget_expired(db: &Database, now: Timestamp) -> Result<u64, DbErr> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            let removed = Entity::remove()
-                .filter(Column::ExpiresAt.lte(now))
-                .exec(tx)
-                .await?;
-            Ok(removed.rows_affected)
-        })
-    })
-    .await
-}
-
 pub(crate) async fn end_all_in(tx: &Tx, person: PersonId) -> Result<u64, DbErr> {
     let ended = Entity::remove()
         .filter(Column::PersonId.eq(person))

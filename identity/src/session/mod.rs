@@ -6,7 +6,7 @@ mod password_check;
 mod resume;
 mod sign_in;
 
-pub use end::{RevokeError, end_others, forget_expired, revoke, sign_out, sign_out_everywhere};
+pub use end::{RevokeError, end_others, revoke, sign_out, sign_out_everywhere};
 pub(crate) use end::{end_all_in, end_of_member_in, end_others_in};
 pub use list::{Listed, Membership, SwitchError, list, memberships, switch};
 pub(crate) use password_check::{Attempted, check_password};

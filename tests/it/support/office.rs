@@ -20,7 +20,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 const OPERATOR: &str = "operator@example.org";
 const MEMBER: &str = "ada@example.org";
-const PASSWORD: &str = "the lamp burns low at nine";
+/// Of the operator and of the member.
+pub const PASSWORD: &str = "the lamp burns low at nine";
 const PEPPER: &str = "1:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const MASTER: &str = "1:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752";
 

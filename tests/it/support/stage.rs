@@ -19,8 +19,8 @@ use billing::{
     subscription::{self, Subscribe},
 };
 use entity::{
-    Actor, Credits, Database, KeyId, ModelId, PersonId, PlanId, Platform, SubscriptionId, TenantId,
-    Timestamp, email_token::Purpose, grant, plan_version::Period, price_version,
+    Actor, Credits, Database, KeyId, ModelId, OrderId, PersonId, PlanId, Platform, SubscriptionId,
+    TenantId, Timestamp, email_token::Purpose, grant, order, plan_version::Period, price_version,
     subscription::Source,
 };
 use identity::{
@@ -32,10 +32,10 @@ use identity::{
     person::{self, DisplayName, Locale, SignUp},
     session::{self, SignIn},
 };
-use sea_orm::DbErr;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, Set};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -54,12 +54,20 @@ const CHAT_NANOS: (i64, i64) = (1_000, 2_000);
 const EMBEDDING_NANOS: (i64, i64) = (100, 0);
 const CREDITS: Credits = Credits::from_nanos(10_000_000_000);
 
-/// The installation.
+/// The installation, and beside it one that nobody runs yet.
 pub struct Stage {
     running: Running,
     hasher: Hasher,
     funded: TenantId,
     folder: TempDir,
+    database: TestDatabase,
+    fresh: Fresh,
+}
+
+/// An installation as its first start leaves it, with one table missing, so that what needs that table fails.
+struct Fresh {
+    running: Running,
+    _folder: TempDir,
     database: TestDatabase,
 }
 
@@ -95,27 +103,14 @@ impl Stage {
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
-        let database = TestDatabase::empty().await;
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let environment = BTreeMap::from([
-            ("DATABASE_URL".to_owned(), database.url.clone()),
-            ("TOLLGATE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-            ("TOLLGATE_DRAIN_SECONDS".to_owned(), "5".to_owned()),
-        ]);
-        let overrides = Overrides {
-            data_dir: Some(folder.path().to_owned()),
-            ..Overrides::default()
-        };
-        let config = Config::read(&environment, &overrides).expect("the settings are whole");
-        let running = app::start(&config, Ports::default())
-            .await
-            .expect("the installation starts");
+        let (running, folder, database) = start().await;
         let mut stage = Self {
             running,
             hasher: Hasher::new(),
             funded: TenantId::fresh(),
             folder,
             database,
+            fresh: Fresh::open().await,
         };
         let words = stage.furnish().await;
         std::fs::write(stage.file("stage.json"), words.to_string()).expect("the folder is ours");
@@ -150,6 +145,12 @@ impl Stage {
     /// Ends the installation, proves its books, and says what the funded tenant has left.
     pub async fn close(self) -> i64 {
         let clock = self.running.clock.clone();
+        self.fresh
+            .running
+            .halt()
+            .await
+            .expect("the fresh installation ends cleanly");
+        self.fresh.database.drop().await;
         self.running
             .halt()
             .await
@@ -187,7 +188,8 @@ impl Stage {
         .expect("a key of one's own can be revoked");
         self.funded = member.right.tenant();
         self.grant(self.funded).await;
-        self.account("newcomer").await;
+        self.order(&member.right).await;
+        let newcomer = self.account("newcomer").await;
         let empty = self.account("empty").await;
         let single = self.account("single").await;
         self.grant(single.right.tenant()).await;
@@ -237,6 +239,13 @@ impl Stage {
             },
             "prices": {CHAT: price(CHAT_NANOS), EMBEDDING: price(EMBEDDING_NANOS)},
             "code": {"text": shown.code, "credits": "10"},
+            "links": {
+                "verify": format!("/console/verify/{}", self.link(&newcomer.right, Purpose::Verify).await),
+                "recover": format!("/console/recover/{}", self.link(&newcomer.right, Purpose::Recover).await),
+                "failing": format!("/console/recover/{}", self.link(&empty.right, Purpose::Recover).await),
+            },
+            "fresh": {"base_url": self.fresh.running.public_url, "setup": self.fresh.setup().await},
+            "subscriber": who("quota@stage.example", PASSWORD),
             "newcomer": who("newcomer@stage.example", PASSWORD),
             "member": who("member@stage.example", PASSWORD),
             "operator": who(shown.operator, shown.password),
@@ -356,6 +365,51 @@ impl Stage {
         (row.id, secret.reveal().to_string())
     }
 
+    /// The secret of a letter's link.
+    async fn link(&self, to: &SignedIn, purpose: Purpose) -> String {
+        let Running { db, clock, .. } = &self.running;
+        let (person, now) = (to.person(), clock.now());
+        let link: Result<_, DbErr> = db
+            .write(move |tx| {
+                Box::pin(async move { email_token::mint_in(tx, person, purpose, now).await })
+            })
+            .await;
+        link.expect("a link").expose().to_owned()
+    }
+
+    /// A purchase that waits to be paid.
+    async fn order(&self, buyer: &SignedIn) {
+        let Running { db, clock, .. } = &self.running;
+        let now = clock.now();
+        let row = order::ActiveModel {
+            id: Set(OrderId::fresh()),
+            tenant_id: Set(buyer.tenant()),
+            member_id: Set(buyer.member()),
+            status: Set(order::Status::SessionOpen),
+            product: Set("{}".to_owned()),
+            credits: Set(CREDITS),
+            bonus: Set(Credits::ZERO),
+            amount_minor: Set(1_000),
+            tax_minor: Set(0),
+            currency: Set("usd".to_owned()),
+            provider: Set("stripe".to_owned()),
+            provider_session: Set(Some("cs_test_stage".to_owned())),
+            provider_payment: Set(None),
+            checkout_url: Set(Some("https://pay.example/cs_test_stage".to_owned())),
+            livemode: Set(false),
+            review_reason: Set(None),
+            grant_id: Set(None),
+            created_at: Set(now),
+            updated_at: Set(now),
+            credited_at: Set(None),
+            legacy_ref: Set(None),
+        };
+        let stored: Result<order::Model, DbErr> = db
+            .write(move |tx| Box::pin(async move { row.insert(tx).await }))
+            .await;
+        stored.expect("an order");
+    }
+
     async fn grant(&self, tenant: TenantId) {
         let Running { db, clock, .. } = &self.running;
         let source = grant::Source::Goodwill;
@@ -418,6 +472,61 @@ impl Stage {
             .expect("an answer");
         assert_eq!(answer.status(), 200);
     }
+}
+
+impl Fresh {
+    async fn open() -> Self {
+        let (running, folder, database) = start().await;
+        let broken: Result<(), DbErr> = running
+            .db
+            .write(|tx| {
+                Box::pin(async move {
+                    tx.execute_unprepared("DROP TABLE email_token")
+                        .await
+                        .map(drop)
+                })
+            })
+            .await;
+        broken.expect("a table can be dropped");
+        Self {
+            running,
+            _folder: folder,
+            database,
+        }
+    }
+
+    /// The path that makes the first operator.
+    async fn setup(&self) -> String {
+        let link = identity::setup::open_link(&self.running.db, self.running.clock.now()).await;
+        let secret = link.expect("the store answers").expect("nobody runs it");
+        format!("/console/setup/{}", secret.expose())
+    }
+}
+
+/// One that sells credits at a provider that nobody asks.
+async fn start() -> (Running, TempDir, TestDatabase) {
+    let database = TestDatabase::empty().await;
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let settings = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("TOLLGATE_LISTEN", "127.0.0.1:0"),
+        ("TOLLGATE_DRAIN_SECONDS", "5"),
+        ("STRIPE_SECRET_KEY", "sk_test_stage"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_stage"),
+        ("STRIPE_API_BASE", "http://127.0.0.1:9/"),
+    ];
+    let environment = settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let overrides = Overrides {
+        data_dir: Some(folder.path().to_owned()),
+        ..Overrides::default()
+    };
+    let config = Config::read(&environment, &overrides).expect("the settings are whole");
+    let running = app::start(&config, Ports::default())
+        .await
+        .expect("the installation starts");
+    (running, folder, database)
 }
 
 async fn balance(db: &Database, tenant: TenantId, now: Timestamp) -> i64 {

@@ -2,32 +2,32 @@
 
 use crate::words::{Phrase, phrase};
 use identity::{
-    EmailAddress,
+    EmailAddress, NameFault,
     email::EmailFault,
     password::{Password, PasswordFault},
-    person::{DisplayName, DisplayNameFault},
+    person::DisplayName,
 };
 
-pub(super) fn name(text: &str) -> Result<DisplayName, Phrase> {
+pub(in crate::pages) fn name(text: &str) -> Result<DisplayName, Phrase> {
     DisplayName::parse(text).map_err(|fault| match fault {
-        DisplayNameFault::Empty => phrase("name-empty"),
-        DisplayNameFault::TooLong => phrase("name-long"),
-        DisplayNameFault::Unprintable => phrase("name-unprintable"),
+        NameFault::Empty => phrase("name-empty"),
+        NameFault::TooLong => phrase("name-long"),
+        NameFault::Unprintable => phrase("name-unprintable"),
     })
 }
 
-pub(super) fn email(text: &str) -> Result<EmailAddress, Phrase> {
+pub(in crate::pages) fn email(text: &str) -> Result<EmailAddress, Phrase> {
     EmailAddress::parse(text).map_err(|fault| match fault {
         EmailFault::Empty => phrase("email-empty"),
         EmailFault::TooLong | EmailFault::Malformed => phrase("email-malformed"),
     })
 }
 
-pub(super) fn password(text: &str) -> Result<Password, Phrase> {
+pub(in crate::pages) fn password(text: &str) -> Result<Password, Phrase> {
     Password::parse(text).map_err(password_fault)
 }
 
-pub(super) fn password_fault(fault: PasswordFault) -> Phrase {
+pub(in crate::pages) fn password_fault(fault: PasswordFault) -> Phrase {
     match fault {
         PasswordFault::TooShort => phrase("password-short"),
         PasswordFault::TooLong => phrase("password-long"),

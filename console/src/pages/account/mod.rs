@@ -1,6 +1,6 @@
 //! Getting in and out: sign-up, proof of the mailbox, sign-in, sign-out, recovery, and the first operator.
 
-mod fields;
+pub(super) mod fields;
 pub(crate) mod recover;
 pub(crate) mod setup;
 pub(crate) mod sign_in;

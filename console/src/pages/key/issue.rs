@@ -11,7 +11,10 @@ use askama::Template;
 use entity::{
     Database, GroupId, Platform, Timestamp, channel, channel_model, group, group_channel, model,
 };
-use identity::key::{self, IssueKey, IssueKeyError, KeyName, KeyNameFault, KeySecret};
+use identity::{
+    NameFault,
+    key::{self, IssueKey, IssueKeyError, KeyName, KeySecret},
+};
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder};
 use serde::Deserialize;
 use std::time::Duration;
@@ -79,7 +82,6 @@ pub(crate) async fn submit(
     member: SignedIn,
     Protected(form): Protected<Form>,
 ) -> Answer {
-    console.limits.key_create(member.person().uuid())?;
     let (db, now) = (&console.db, console.clock.now());
     let order = match parse(&form, now) {
         Ok(order) => order,
@@ -91,7 +93,7 @@ pub(crate) async fn submit(
     match issued {
         Ok((secret, row)) => show_once(db, page, secret, &row).await,
         Err(error) => {
-            let faults = refusal(error)?;
+            let faults = refusal(error, now)?;
             reply::refused(&form_page(db, page, form, faults).await?)
         }
     }
@@ -100,9 +102,9 @@ pub(crate) async fn submit(
 fn parse(form: &Form, now: Timestamp) -> Result<IssueKey, Faults> {
     let mut faults = Faults::none();
     let name = KeyName::parse(&form.name).map_err(|fault| match fault {
-        KeyNameFault::Empty => phrase("name-empty"),
-        KeyNameFault::TooLong => phrase("key-name-long"),
-        KeyNameFault::Unprintable => phrase("name-unprintable"),
+        NameFault::Empty => phrase("name-empty"),
+        NameFault::TooLong => phrase("key-name-long"),
+        NameFault::Unprintable => phrase("name-unprintable"),
     });
     let name = faults.take("name", name);
     let group = match form.group.as_str() {
@@ -152,15 +154,24 @@ fn expiries(chosen: &str) -> Vec<ExpiryChoice> {
     ]
 }
 
-fn refusal(error: IssueKeyError) -> Result<Faults, Error> {
+fn refusal(error: IssueKeyError, now: Timestamp) -> Result<Faults, Error> {
     match error {
         IssueKeyError::NotAllowed => Ok(Faults::of("form", phrase("keys-refused"))),
         IssueKeyError::Banned => Ok(Faults::of("form", phrase("keys-banned"))),
         IssueKeyError::NoGroup => Ok(Faults::of("group", phrase("group-none"))),
         IssueKeyError::ExpiryPassed => Ok(Faults::of("expiry", phrase("expiry-unknown"))),
         IssueKeyError::TooMany => Ok(Faults::of("form", phrase("keys-many"))),
+        IssueKeyError::TooFast { retry_at } => Ok(Faults::of(
+            "form",
+            phrase("keys-fast").count("minutes", minutes(retry_at.since(now))),
+        )),
         IssueKeyError::Store(cause) => Err(Error::Store(cause)),
     }
+}
+
+/// Whole minutes, rounded up, so that whoever waits as long is let in.
+fn minutes(wait: Duration) -> i64 {
+    i64::try_from(wait.as_secs().div_ceil(60)).unwrap_or(i64::MAX)
 }
 
 async fn form_page(

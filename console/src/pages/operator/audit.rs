@@ -32,7 +32,8 @@ struct Row {
     id: String,
     tenant: Option<String>,
     reason: String,
-    detail: String,
+    /// What the line says besides, by name.
+    detail: Vec<(String, String)>,
 }
 
 /// The list.
@@ -123,8 +124,50 @@ async fn rows(db: &Database, lines: Vec<audit_trail::Model>) -> Result<Vec<Row>,
                 id: line.subject_id,
                 tenant: line.tenant_id.map(super::tenant::address),
                 reason: line.reason.unwrap_or_default(),
-                detail: line.detail.unwrap_or_default(),
+                detail: pairs(line.detail.as_deref().unwrap_or_default()),
             }
         })
         .collect())
+}
+
+/// The members of a JSON object as people read them; what is null is left out.
+fn pairs(json: &str) -> Vec<(String, String)> {
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(json) else {
+        return Vec::new();
+    };
+    members
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| {
+            let text = match value {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            (name.replace('_', " "), text)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_read_member_by_member() {
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let table = [
+            ("", vec![]),
+            (r#"{"address":null}"#, vec![]),
+            (r#"{"last_used":"8Dn4"}"#, vec![pair("last used", "8Dn4")]),
+            (
+                r#"{"version":1,"a":["b"]}"#,
+                vec![pair("a", r#"["b"]"#), pair("version", "1")],
+            ),
+        ];
+        for (json, expected) in table {
+            let mut found = pairs(json);
+            found.sort();
+            assert_eq!(found, expected, "{json}");
+        }
+    }
 }

@@ -16,4 +16,5 @@ pub(crate) mod model;
 pub(crate) mod order;
 pub(crate) mod overview;
 pub(crate) mod plan;
+pub(crate) mod reasoned;
 pub(crate) mod tenant;

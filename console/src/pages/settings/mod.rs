@@ -1,5 +1,6 @@
-//! The reader's own settings: name, language, colours, and the browsers that are signed in.
+//! The reader's own settings: name, language, colours, password, and the browsers that are signed in.
 
 mod browser;
+pub(crate) mod password;
 pub(crate) mod profile;
 pub(crate) mod sessions;

@@ -4,11 +4,11 @@ use super::sessions::{self, Row};
 use crate::{
     Error,
     frame::{Answer, Faults, Page, Protected, SignedIn, State, Theme, Tone, reply, reply::Keep},
-    pages::reader,
+    pages::{account::fields, reader},
     words::{Locale, phrase},
 };
 use askama::Template;
-use identity::person::{self, DisplayName, DisplayNameFault, Profile};
+use identity::person::{self, Profile};
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -50,12 +50,7 @@ pub(crate) async fn submit(
     Protected(form): Protected<Form>,
 ) -> Answer {
     let mut faults = Faults::none();
-    let name = DisplayName::parse(&form.name).map_err(|fault| match fault {
-        DisplayNameFault::Empty => phrase("name-empty"),
-        DisplayNameFault::TooLong => phrase("name-long"),
-        DisplayNameFault::Unprintable => phrase("name-unprintable"),
-    });
-    let name = faults.take("name", name);
+    let name = faults.take("name", fields::name(&form.name));
     let locale = Locale::parse(&form.locale).ok_or(phrase("language-unknown"));
     let locale = faults.take("locale", locale);
     let (Some(display_name), Some(locale)) = (name, locale) else {

@@ -1,76 +1,54 @@
-//! Switches a channel off, after a question.
+//! Switches a channel off.
 
 use crate::{
-    Error,
-    frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::{
-        confirm::{Confirm, Reason},
-        field,
-    },
-    words::phrase,
+    Console, Error,
+    frame::Operator,
+    pages::operator::reasoned::{Deed, Outcome, Words},
 };
-use actix_web::web;
 use billing::shop::channel::{SwitchError, disable};
 use entity::{ChannelId, channel};
+use identity::Reason;
 
-/// The question.
-pub(crate) async fn show(
-    page: Page,
-    _operator: Operator,
-    console: State,
-    path: web::Path<ChannelId>,
-) -> Answer {
-    let channel = super::found(&console, path.into_inner()).await?;
+/// Switches a channel off.
+pub(crate) struct Disable;
 
-    question(page, &channel).ask()
-}
+impl Deed for Disable {
+    type Id = ChannelId;
+    type Subject = channel::Model;
 
-/// The answer yes, with a reason.
-pub(crate) async fn submit(
-    page: Page,
-    operator: Operator,
-    console: State,
-    path: web::Path<ChannelId>,
-    form: Protected<Reason>,
-) -> Answer {
-    let channel = super::found(&console, path.into_inner()).await?;
-    let Protected(form) = form;
-    let reason = match field::reason(&form.reason) {
-        Ok(reason) => reason.as_str().to_owned(),
-        Err(fault) => return question(page, &channel).ask_again(form, fault),
+    const WORDS: Words = Words {
+        title: "op-channel-disable-title",
+        text: "op-channel-disable-text",
+        button: "op-channel-disable",
+        reason_hint: "op-reason-hint",
+        done: "op-channel-disabled-done",
+        danger: true,
     };
 
-    let actor = operator.0.actor();
-    let outcome = disable(
-        &console.db,
-        channel.id,
-        Some(reason),
-        actor,
-        console.clock.now(),
-    )
-    .await;
-
-    let back = reply::see_other(super::address(channel.id));
-    match outcome {
-        Ok(()) => Ok(back.flash(
-            Tone::Good,
-            phrase("op-channel-disabled-done").with("name", channel.name),
-        )),
-        Err(SwitchError::NothingToChange) => Ok(back.flash(Tone::Note, phrase("op-done-nothing"))),
-        Err(SwitchError::Store(error)) => Err(Error::Store(error)),
+    async fn find(console: &Console, id: ChannelId) -> Result<channel::Model, Error> {
+        super::found(console, id).await
     }
-}
 
-fn question(page: Page, channel: &channel::Model) -> Confirm {
-    Confirm {
-        page,
-        title: phrase("op-channel-disable-title").with("name", channel.name.as_str()),
-        text: phrase("op-channel-disable-text"),
-        button: phrase("op-channel-disable"),
-        danger: true,
-        reason_hint: Some(phrase("op-reason-hint")),
-        back: super::address(channel.id),
-        form: Reason::default(),
-        faults: Faults::none(),
+    fn name(subject: &channel::Model) -> &str {
+        &subject.name
+    }
+
+    fn back(subject: &channel::Model) -> String {
+        super::address(subject.id)
+    }
+
+    async fn carry_out(
+        console: &Console,
+        operator: &Operator,
+        subject: &channel::Model,
+        reason: Reason,
+    ) -> Result<Outcome, Error> {
+        let (actor, now) = (operator.0.actor(), console.clock.now());
+        let reason = Some(reason.as_str().to_owned());
+        match disable(&console.db, subject.id, reason, actor, now).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(SwitchError::NothingToChange) => Ok(Outcome::NothingToDo),
+            Err(SwitchError::Store(cause)) => Err(Error::Store(cause)),
+        }
     }
 }

@@ -1,78 +1,59 @@
-//! Disables a batch, after a question.
+//! Disables a batch of codes.
 
 use crate::{
-    Error,
-    frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::{
-        confirm::{Confirm, Reason},
-        field,
-    },
-    words::phrase,
+    Console, Error,
+    frame::Operator,
+    pages::operator::reasoned::{Deed, Outcome, Words},
 };
-use actix_web::web;
 use billing::code::{DisableError, disable_batch};
 use entity::{CodeBatchId, Platform, code_batch};
+use identity::Reason;
 use sea_orm::{ColumnTrait, QueryFilter};
 
-/// The question.
-pub(crate) async fn show(
-    page: Page,
-    _operator: Operator,
-    console: State,
-    path: web::Path<CodeBatchId>,
-) -> Answer {
-    let batch = found(&console, path.into_inner()).await?;
+/// Disables a batch of codes.
+pub(crate) struct DisableBatch;
 
-    question(page, &batch).ask()
-}
+impl Deed for DisableBatch {
+    type Id = CodeBatchId;
+    type Subject = code_batch::Model;
 
-/// The answer yes, with a reason.
-pub(crate) async fn submit(
-    page: Page,
-    operator: Operator,
-    console: State,
-    path: web::Path<CodeBatchId>,
-    form: Protected<Reason>,
-) -> Answer {
-    let batch = found(&console, path.into_inner()).await?;
-    let Protected(form) = form;
-    let reason = match field::reason(&form.reason) {
-        Ok(reason) => reason.as_str().to_owned(),
-        Err(fault) => return question(page, &batch).ask_again(form, fault),
+    const WORDS: Words = Words {
+        title: "op-code-batch-disable-title",
+        text: "op-code-batch-disable-text",
+        button: "op-code-batch-disable",
+        reason_hint: "op-reason-hint",
+        done: "op-code-batch-disabled-done",
+        danger: true,
     };
 
-    let person = operator.0.person();
-    let outcome = disable_batch(&console.db, batch.id, person, reason, console.clock.now()).await;
-
-    let back = reply::see_other(super::LIST);
-    match outcome {
-        Ok(()) => Ok(back.flash(
-            Tone::Good,
-            phrase("op-code-batch-disabled-done").with("name", batch.name),
-        )),
-        Err(DisableError::NotFound) => Ok(back.flash(Tone::Note, phrase("op-done-nothing"))),
-        Err(DisableError::Store(error)) => Err(Error::Store(error)),
+    async fn find(console: &Console, id: CodeBatchId) -> Result<code_batch::Model, Error> {
+        code_batch::Entity::every()
+            .filter(code_batch::Column::Id.eq(id))
+            .one(console.db.read())
+            .await?
+            .ok_or(Error::NotFound)
     }
-}
 
-async fn found(console: &State, id: CodeBatchId) -> Result<code_batch::Model, Error> {
-    code_batch::Entity::every()
-        .filter(code_batch::Column::Id.eq(id))
-        .one(console.db.read())
-        .await?
-        .ok_or(Error::NotFound)
-}
+    fn name(subject: &code_batch::Model) -> &str {
+        &subject.name
+    }
 
-fn question(page: Page, batch: &code_batch::Model) -> Confirm {
-    Confirm {
-        page,
-        title: phrase("op-code-batch-disable-title").with("name", batch.name.as_str()),
-        text: phrase("op-code-batch-disable-text"),
-        button: phrase("op-code-batch-disable"),
-        danger: true,
-        reason_hint: Some(phrase("op-reason-hint")),
-        back: super::LIST.to_owned(),
-        form: Reason::default(),
-        faults: Faults::none(),
+    fn back(_subject: &code_batch::Model) -> String {
+        super::LIST.to_owned()
+    }
+
+    async fn carry_out(
+        console: &Console,
+        operator: &Operator,
+        subject: &code_batch::Model,
+        reason: Reason,
+    ) -> Result<Outcome, Error> {
+        let (person, now) = (operator.0.person(), console.clock.now());
+        let reason = reason.as_str().to_owned();
+        match disable_batch(&console.db, subject.id, person, reason, now).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(DisableError::NotFound) => Ok(Outcome::NothingToDo),
+            Err(DisableError::Store(cause)) => Err(Error::Store(cause)),
+        }
     }
 }

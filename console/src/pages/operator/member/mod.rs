@@ -3,12 +3,13 @@
 pub(crate) mod ban;
 pub(crate) mod unban;
 
-use crate::{Console, Error};
+use crate::{Console, Error, pages::operator::reasoned::Outcome};
 use entity::{MemberId, Platform, Scoped, member, person};
+use identity::member::MemberError;
 use sea_orm::{ColumnTrait, QueryFilter};
 
 /// A member with the name of their person.
-pub(super) struct Named {
+pub(crate) struct Named {
     /// The row.
     pub member: member::Model,
     /// What pages call them.
@@ -31,4 +32,16 @@ pub(super) async fn found(console: &Console, id: MemberId) -> Result<Named, Erro
         member,
         name: person.display_name,
     })
+}
+
+fn outcome(result: Result<(), MemberError>) -> Result<Outcome, Error> {
+    match result {
+        Ok(()) => Ok(Outcome::Done),
+        Err(MemberError::IsOperator) => Ok(Outcome::Refused("op-member-is-operator")),
+        Err(MemberError::AlreadyBanned | MemberError::NotBanned | MemberError::AlreadyMember) => {
+            Ok(Outcome::NothingToDo)
+        }
+        Err(MemberError::NotFound) => Err(Error::NotFound),
+        Err(MemberError::Store(cause)) => Err(Error::Store(cause)),
+    }
 }

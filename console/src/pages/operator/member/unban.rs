@@ -1,80 +1,52 @@
-//! Lifts the ban of a member, after a question.
+//! Lifts the ban of a member.
 
-use super::Named;
 use crate::{
-    Error,
-    frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
+    Console, Error,
+    frame::Operator,
     pages::operator::{
-        confirm::{Confirm, Reason},
-        field, tenant,
+        member::Named,
+        reasoned::{Deed, Outcome, Words},
+        tenant,
     },
-    words::phrase,
 };
-use actix_web::web;
 use entity::MemberId;
-use identity::member::{MemberError, unban};
+use identity::{Reason, member::unban};
 
-/// The question.
-pub(crate) async fn show(
-    page: Page,
-    _operator: Operator,
-    console: State,
-    path: web::Path<MemberId>,
-) -> Answer {
-    let named = super::found(&console, path.into_inner()).await?;
+/// Lifts the ban of a member.
+pub(crate) struct Unban;
 
-    question(page, &named).ask()
-}
+impl Deed for Unban {
+    type Id = MemberId;
+    type Subject = Named;
 
-/// The answer yes, with a reason.
-pub(crate) async fn submit(
-    page: Page,
-    operator: Operator,
-    console: State,
-    path: web::Path<MemberId>,
-    form: Protected<Reason>,
-) -> Answer {
-    let named = super::found(&console, path.into_inner()).await?;
-    let Protected(form) = form;
-    let reason = match field::reason(&form.reason) {
-        Ok(reason) => reason,
-        Err(fault) => return question(page, &named).ask_again(form, fault),
+    const WORDS: Words = Words {
+        title: "op-member-unban-title",
+        text: "op-member-unban-text",
+        button: "op-member-unban",
+        reason_hint: "op-reason-hint",
+        done: "op-member-unbanned-done",
+        danger: false,
     };
 
-    let outcome = unban(
-        &console.db,
-        &operator.0,
-        named.member.id,
-        reason,
-        console.clock.now(),
-    )
-    .await;
-
-    let back = reply::see_other(tenant::address(named.member.tenant_id));
-    match outcome {
-        Ok(()) => Ok(back.flash(
-            Tone::Good,
-            phrase("op-member-unbanned-done").with("name", named.name),
-        )),
-        Err(MemberError::IsOperator) => Ok(back.flash(Tone::Bad, phrase("op-member-is-operator"))),
-        Err(MemberError::AlreadyBanned | MemberError::NotBanned | MemberError::AlreadyMember) => {
-            Ok(back.flash(Tone::Note, phrase("op-done-nothing")))
-        }
-        Err(MemberError::NotFound) => Err(Error::NotFound),
-        Err(MemberError::Store(error)) => Err(Error::Store(error)),
+    async fn find(console: &Console, id: MemberId) -> Result<Named, Error> {
+        super::found(console, id).await
     }
-}
 
-fn question(page: Page, named: &Named) -> Confirm {
-    Confirm {
-        page,
-        title: phrase("op-member-unban-title").with("name", named.name.as_str()),
-        text: phrase("op-member-unban-text"),
-        button: phrase("op-member-unban"),
-        danger: false,
-        reason_hint: Some(phrase("op-reason-hint")),
-        back: tenant::address(named.member.tenant_id),
-        form: Reason::default(),
-        faults: Faults::none(),
+    fn name(subject: &Named) -> &str {
+        &subject.name
+    }
+
+    fn back(subject: &Named) -> String {
+        tenant::address(subject.member.tenant_id)
+    }
+
+    async fn carry_out(
+        console: &Console,
+        operator: &Operator,
+        subject: &Named,
+        reason: Reason,
+    ) -> Result<Outcome, Error> {
+        let (id, now) = (subject.member.id, console.clock.now());
+        super::outcome(unban(&console.db, &operator.0, id, reason, now).await)
     }
 }

@@ -1,72 +1,55 @@
-//! Blocks a model for everyone, after a question.
+//! Blocks a model for everyone.
 
 use crate::{
-    Error,
-    frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::{
-        confirm::{Confirm, Reason},
-        field,
-    },
-    words::phrase,
+    Console, Error,
+    frame::Operator,
+    pages::operator::reasoned::{Deed, Outcome, Words},
 };
-use actix_web::web;
 use billing::shop::model::{BlockError, block};
 use entity::{ModelId, model};
+use identity::Reason;
 
-/// The question.
-pub(crate) async fn show(
-    page: Page,
-    _operator: Operator,
-    console: State,
-    path: web::Path<ModelId>,
-) -> Answer {
-    let model = super::found(&console, path.into_inner()).await?;
+/// Blocks a model for everyone.
+pub(crate) struct Block;
 
-    question(page, &model).ask()
-}
+impl Deed for Block {
+    type Id = ModelId;
+    type Subject = model::Model;
 
-/// The answer yes, with a reason.
-pub(crate) async fn submit(
-    page: Page,
-    operator: Operator,
-    console: State,
-    path: web::Path<ModelId>,
-    form: Protected<Reason>,
-) -> Answer {
-    let model = super::found(&console, path.into_inner()).await?;
-    let Protected(form) = form;
-    let reason = match field::reason(&form.reason) {
-        Ok(reason) => reason.as_str().to_owned(),
-        Err(fault) => return question(page, &model).ask_again(form, fault),
+    const WORDS: Words = Words {
+        title: "op-model-block-title",
+        text: "op-model-block-text",
+        button: "op-model-block",
+        reason_hint: "op-model-block-reason-hint",
+        done: "op-model-blocked-done",
+        danger: true,
     };
 
-    let actor = operator.0.actor();
-    let outcome = block(&console.db, model.id, reason, actor, console.clock.now()).await;
-
-    let back = reply::see_other(super::LIST);
-    match outcome {
-        Ok(()) => Ok(back.flash(
-            Tone::Good,
-            phrase("op-model-blocked-done").with("name", model.name),
-        )),
-        Err(BlockError::NothingToChange) => Ok(back.flash(Tone::Note, phrase("op-done-nothing"))),
-        Err(BlockError::ReasonMissing) => {
-            question(page, &model).ask_again(form, phrase("op-fault-required"))
-        }
-        Err(BlockError::Store(error)) => Err(Error::Store(error)),
+    async fn find(console: &Console, id: ModelId) -> Result<model::Model, Error> {
+        super::found(console, id).await
     }
-}
 
-fn question(page: Page, model: &model::Model) -> Confirm {
-    Confirm {
-        page,
-        title: phrase("op-model-block-title").with("name", model.name.as_str()),
-        text: phrase("op-model-block-text"),
-        button: phrase("op-model-block"),
-        danger: true,
-        reason_hint: Some(phrase("op-model-block-reason-hint")),
-        back: super::LIST.to_owned(),
-        form: Reason::default(),
-        faults: Faults::none(),
+    fn name(subject: &model::Model) -> &str {
+        &subject.name
+    }
+
+    fn back(_subject: &model::Model) -> String {
+        super::LIST.to_owned()
+    }
+
+    async fn carry_out(
+        console: &Console,
+        operator: &Operator,
+        subject: &model::Model,
+        reason: Reason,
+    ) -> Result<Outcome, Error> {
+        let (actor, now) = (operator.0.actor(), console.clock.now());
+        let reason = reason.as_str().to_owned();
+        match block(&console.db, subject.id, reason, actor, now).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(BlockError::NothingToChange) => Ok(Outcome::NothingToDo),
+            Err(BlockError::ReasonMissing) => Ok(Outcome::Refused("op-fault-required")),
+            Err(BlockError::Store(cause)) => Err(Error::Store(cause)),
+        }
     }
 }

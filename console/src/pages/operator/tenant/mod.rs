@@ -7,8 +7,9 @@ pub(crate) mod resume;
 pub(crate) mod show;
 pub(crate) mod suspend;
 
-use crate::{Console, Error};
+use crate::{Console, Error, pages::operator::reasoned::Outcome};
 use entity::{Platform, TenantId, tenant};
+use identity::tenant::TenantError;
 use sea_orm::{ColumnTrait, QueryFilter};
 
 /// The tenant that an address names.
@@ -23,4 +24,13 @@ pub(super) async fn found(console: &Console, id: TenantId) -> Result<tenant::Mod
 /// Where a tenant's page is.
 pub(super) fn address(id: TenantId) -> String {
     format!("/console/operator/tenants/{id}")
+}
+
+fn outcome(result: Result<(), TenantError>) -> Result<Outcome, Error> {
+    match result {
+        Ok(()) => Ok(Outcome::Done),
+        Err(TenantError::AlreadySuspended | TenantError::NotSuspended) => Ok(Outcome::NothingToDo),
+        Err(TenantError::NotFound) => Err(Error::NotFound),
+        Err(TenantError::Store(cause)) => Err(Error::Store(cause)),
+    }
 }

@@ -1,78 +1,48 @@
-//! Suspends a tenant, after a question.
+//! Suspends a tenant.
 
 use crate::{
-    Error,
-    frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::{
-        confirm::{Confirm, Reason},
-        field,
-    },
-    words::phrase,
+    Console, Error,
+    frame::Operator,
+    pages::operator::reasoned::{Deed, Outcome, Words},
 };
-use actix_web::web;
 use entity::{TenantId, tenant};
-use identity::tenant::{TenantError, suspend};
+use identity::{Reason, tenant::suspend};
 
-/// The question.
-pub(crate) async fn show(
-    page: Page,
-    _operator: Operator,
-    console: State,
-    path: web::Path<TenantId>,
-) -> Answer {
-    let tenant = super::found(&console, path.into_inner()).await?;
+/// Suspends a tenant.
+pub(crate) struct Suspend;
 
-    question(page, &tenant).ask()
-}
+impl Deed for Suspend {
+    type Id = TenantId;
+    type Subject = tenant::Model;
 
-/// The answer yes, with a reason.
-pub(crate) async fn submit(
-    page: Page,
-    operator: Operator,
-    console: State,
-    path: web::Path<TenantId>,
-    form: Protected<Reason>,
-) -> Answer {
-    let tenant = super::found(&console, path.into_inner()).await?;
-    let Protected(form) = form;
-    let reason = match field::reason(&form.reason) {
-        Ok(reason) => reason,
-        Err(fault) => return question(page, &tenant).ask_again(form, fault),
+    const WORDS: Words = Words {
+        title: "op-tenant-suspend-title",
+        text: "op-tenant-suspend-text",
+        button: "op-tenant-suspend",
+        reason_hint: "op-reason-hint",
+        done: "op-tenant-suspended-done",
+        danger: true,
     };
 
-    let outcome = suspend(
-        &console.db,
-        &operator.0,
-        tenant.id,
-        reason,
-        console.clock.now(),
-    )
-    .await;
-
-    let back = reply::see_other(super::address(tenant.id));
-    match outcome {
-        Ok(()) => Ok(back.flash(
-            Tone::Good,
-            phrase("op-tenant-suspended-done").with("name", tenant.name),
-        )),
-        Err(TenantError::AlreadySuspended | TenantError::NotSuspended) => {
-            Ok(back.flash(Tone::Note, phrase("op-done-nothing")))
-        }
-        Err(TenantError::NotFound) => Err(Error::NotFound),
-        Err(TenantError::Store(error)) => Err(Error::Store(error)),
+    async fn find(console: &Console, id: TenantId) -> Result<tenant::Model, Error> {
+        super::found(console, id).await
     }
-}
 
-fn question(page: Page, tenant: &tenant::Model) -> Confirm {
-    Confirm {
-        page,
-        title: phrase("op-tenant-suspend-title").with("name", tenant.name.as_str()),
-        text: phrase("op-tenant-suspend-text"),
-        button: phrase("op-tenant-suspend"),
-        danger: true,
-        reason_hint: Some(phrase("op-reason-hint")),
-        back: super::address(tenant.id),
-        form: Reason::default(),
-        faults: Faults::none(),
+    fn name(subject: &tenant::Model) -> &str {
+        &subject.name
+    }
+
+    fn back(subject: &tenant::Model) -> String {
+        super::address(subject.id)
+    }
+
+    async fn carry_out(
+        console: &Console,
+        operator: &Operator,
+        subject: &tenant::Model,
+        reason: Reason,
+    ) -> Result<Outcome, Error> {
+        let (id, now) = (subject.id, console.clock.now());
+        super::outcome(suspend(&console.db, &operator.0, id, reason, now).await)
     }
 }
