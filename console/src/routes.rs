@@ -8,7 +8,7 @@ use crate::{
         buy, docs, home, key, operator,
         operator::reasoned,
         overview, preferences, redeem, rejections,
-        settings::{password, profile, sessions},
+        settings::{password, profile, sessions, tenants},
         usage,
     },
 };
@@ -152,6 +152,11 @@ pub static ROUTES: &[Route] = &[
     form("/console/settings/password", Access::Member, |r| {
         r.route(get(password::show)).route(post(password::submit))
     }),
+    act(
+        "/console/settings/tenants/{id}/switch",
+        Access::Member,
+        |r| r.route(post(tenants::switch)),
+    ),
     act("/console/settings/sessions/end", Access::Member, |r| {
         r.route(post(sessions::end_others))
     }),

@@ -5,6 +5,7 @@ use entity::{
     Actor, MemberId, PersonId, SessionId, TenantId,
     member::{self, Role},
     person::{self, PlatformRole},
+    tenant,
 };
 
 /// A person with a live session, in the tenant their pages show.
@@ -14,6 +15,7 @@ pub struct SignedIn {
     pub(crate) person: PersonId,
     pub(crate) member: MemberId,
     pub(crate) tenant: TenantId,
+    pub(crate) tenant_name: String,
     pub(crate) role: Role,
     pub(crate) platform_role: PlatformRole,
     pub(crate) display_name: String,
@@ -30,13 +32,19 @@ pub(crate) enum KeyReach {
 }
 
 impl SignedIn {
-    /// The right of a session whose person and member were found to be in good standing.
-    pub(crate) fn new(session: SessionId, person: person::Model, member: &member::Model) -> Self {
+    /// The right of a session whose person, member and tenant were found to be in good standing.
+    pub(crate) fn new(
+        session: SessionId,
+        person: person::Model,
+        member: &member::Model,
+        tenant: tenant::Model,
+    ) -> Self {
         Self {
             session,
             person: person.id,
             member: member.id,
-            tenant: member.tenant_id,
+            tenant: tenant.id,
+            tenant_name: tenant.name,
             role: member.role,
             platform_role: person.platform_role,
             display_name: person.display_name,
@@ -62,6 +70,11 @@ impl SignedIn {
     /// In which tenant.
     pub const fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    /// What that tenant is called.
+    pub fn tenant_name(&self) -> &str {
+        &self.tenant_name
     }
 
     /// What they are in the tenant.
@@ -176,6 +189,7 @@ mod tests {
             person: PersonId::fresh(),
             member: MemberId::fresh(),
             tenant: TenantId::fresh(),
+            tenant_name: "Ada".to_owned(),
             role,
             platform_role,
             display_name: "Ada".to_owned(),

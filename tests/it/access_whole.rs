@@ -38,6 +38,7 @@ struct Rows {
     /// The member's other session.
     session: String,
     member: String,
+    tenant: String,
 }
 
 impl Town {
@@ -82,6 +83,7 @@ impl Town {
             "/console/usage/{id}" => &self.rows.call,
             "/console/orders/{id}" => &self.rows.order,
             "/console/settings/sessions/{id}/end" => &self.rows.session,
+            "/console/settings/tenants/{id}/switch" => &self.rows.tenant,
             other => panic!("{other} is asked by nobody: say here which row it shows"),
         };
         path.replace("{id}", id)
@@ -119,6 +121,7 @@ async fn rows(house: &House, stage: &demo::Stage) -> Rows {
         order: order.expect("an order").id.to_string(),
         session: sessions.first().expect("a session").id.to_string(),
         member: member.id.to_string(),
+        tenant: tenant.to_string(),
     }
 }
 

@@ -39,19 +39,17 @@ async fn decide(operator: &mut Browser, path: &str, reason: &str) {
     assert_eq!(done.status, 303, "{path}: {}", done.text);
 }
 
-/// Makes Bob a member of the demo's tenant and of no other; returns that membership and his key.
+/// Makes Bob a member of the demo's tenant too; returns that membership and his key there.
 async fn colleague(
     house: &House,
     stage: &demo::Stage,
-    bob: SignedUp,
+    bob: &SignedUp,
     operator: &mut Browser,
 ) -> (MemberId, String) {
     let path = format!("/console/operator/tenants/{}/members/new", stage.tenant);
     let fields = [("email", BOB), ("role", "developer"), ("reason", "hired")];
     let added = operator.send(&path, &fields).await;
     assert_eq!(added.status, 303, "{}", added.text);
-    let home = format!("/console/operator/members/{}/ban", bob.member);
-    decide(operator, &home, "works for the other tenant alone").await;
     let row = member::Entity::of(stage.tenant)
         .filter(member::Column::PersonId.eq(bob.person))
         .one(house.db().read())
@@ -59,6 +57,14 @@ async fn colleague(
         .expect("members read")
         .expect("the membership");
     let mut browser = house.signed_in(BOB).await;
+    let settings = browser.open("/console/settings").await;
+    let switch = format!("/console/settings/tenants/{}/switch", stage.tenant);
+    assert!(
+        settings.text.contains(&switch),
+        "the pages offer the switch"
+    );
+    let switched = browser.send_from("/console/settings", &switch, &[]).await;
+    assert_eq!(switched.status, 303, "{}", switched.text);
     let fields = [("name", "Laptop"), ("expiry", "never")];
     let page = browser.send("/console/keys/new", &fields).await;
     let key = between(&page.text, "id=\"issued-key\">", "</pre>");
@@ -71,7 +77,7 @@ async fn a_ban_on_a_page_ends_one_members_calls_and_nobody_elses() {
     let stage = house.furnish().await;
     let bob = house.resident(BOB, "Bob").await;
     let mut operator = house.signed_in(stage.operator).await;
-    let (member, key) = colleague(&house, &stage, bob, &mut operator).await;
+    let (member, key) = colleague(&house, &stage, &bob, &mut operator).await;
     let path = |verb: &str| format!("/console/operator/members/{member}/{verb}");
 
     let before = served(&house, &key).await;
@@ -81,7 +87,10 @@ async fn a_ban_on_a_page_ends_one_members_calls_and_nobody_elses() {
     decide(&mut operator, &path("unban"), "sorted out").await;
     let after = served(&house, &key).await;
 
+    let home = house.signed_in(BOB).await.open("/console").await;
+
     assert_eq!(before, 200);
+    assert_eq!(home.status, 200, "his own tenant is his as before");
     assert_eq!((status, code.as_str()), (403, "user_banned"), "{message}");
     assert_eq!(colleague, 200, "the tenant's other members go on");
     assert_eq!(after, 200);

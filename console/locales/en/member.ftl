@@ -149,6 +149,13 @@ password-present-wrong = This is not your present password.
 password-changed = Your password is changed. Every other browser is signed out.
 field-language = Language
 field-language-hint = Of pages and mail.
+tenants-title = Tenants
+tenants-text = You belong to more than one. Pages show one at a time: its credits, keys and usage.
+tenants-col-name = Tenant
+tenants-this = Shown now
+tenants-switch = Show this one
+tenants-switched = You now see this tenant.
+
 sessions-title = Sessions
 sessions-text = Browsers that are signed in to your account.
 sessions-this = This one

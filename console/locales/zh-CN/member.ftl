@@ -141,6 +141,13 @@ password-present-wrong = 这不是你当前的密码。
 password-changed = 密码已修改，其他浏览器都已退出登录。
 field-language = 语言
 field-language-hint = 用于页面和邮件。
+tenants-title = 租户
+tenants-text = 你属于多个租户。页面一次只显示其中一个的额度、密钥和用量。
+tenants-col-name = 租户
+tenants-this = 当前显示
+tenants-switch = 切换到此租户
+tenants-switched = 现在显示的是这个租户。
+
 sessions-title = 登录会话
 sessions-text = 登录了你账号的浏览器。
 sessions-this = 当前

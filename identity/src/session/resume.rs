@@ -30,7 +30,7 @@ pub async fn resume(
     let Some(session) = session.filter(|session| session.expires_at > now) else {
         return Ok(None);
     };
-    let Some((person, member)) = holder(db, &session).await? else {
+    let Some((person, member, tenant)) = holder(db, &session).await? else {
         return Ok(None);
     };
     let lifetime = Lifetime::of(person.platform_role);
@@ -42,14 +42,14 @@ pub async fn resume(
     if now.since(session.seen_at) >= SEEN_STEP {
         see(db, &session, now).await?;
     }
-    Ok(Some(SignedIn::new(session.id, person, &member)))
+    Ok(Some(SignedIn::new(session.id, person, &member, tenant)))
 }
 
-/// The person and member of a session, while both may use it.
+/// The person, member and tenant of a session, while they may use it.
 async fn holder(
     db: &Database,
     session: &Model,
-) -> Result<Option<(person::Model, member::Model)>, DbErr> {
+) -> Result<Option<(person::Model, member::Model, tenant::Model)>, DbErr> {
     let person = person::Entity::every()
         .filter(person::Column::Id.eq(session.person_id))
         .filter(person::Column::Status.eq(person::Status::Active))
@@ -69,7 +69,7 @@ async fn holder(
         .filter(tenant::Column::Status.ne(tenant::Status::Closed))
         .one(db.read())
         .await?;
-    Ok(tenant.map(|_| (person, member)))
+    Ok(tenant.map(|tenant| (person, member, tenant)))
 }
 
 async fn see(db: &Database, session: &Model, now: Timestamp) -> Result<(), DbErr> {

@@ -104,7 +104,7 @@ async fn open_in(
     browser: Browser,
     now: Timestamp,
 ) -> Result<(SessionToken, SignedIn), SignInError> {
-    let member = home_of(tx, &person).await?.ok_or(SignInError::Banned)?;
+    let (member, tenant) = home_of(tx, &person).await?.ok_or(SignInError::Banned)?;
     if let Some(digest) = browser.replaces {
         Entity::remove()
             .filter(Column::Digest.eq(digest))
@@ -113,7 +113,7 @@ async fn open_in(
     }
     make_room_in(tx, &person, now).await?;
     let token = SessionToken::fresh();
-    let right = SignedIn::new(SessionId::fresh(), person, &member);
+    let right = SignedIn::new(SessionId::fresh(), person, &member, tenant);
     let row = ActiveModel {
         id: Set(right.session),
         digest: Set(token.digest()),
@@ -136,7 +136,10 @@ async fn open_in(
 }
 
 /// The membership that pages show first: the oldest that is neither banned nor left, in an open tenant.
-async fn home_of(tx: &Tx, person: &person::Model) -> Result<Option<member::Model>, DbErr> {
+async fn home_of(
+    tx: &Tx,
+    person: &person::Model,
+) -> Result<Option<(member::Model, tenant::Model)>, DbErr> {
     let memberships = member::Entity::across_tenants()
         .filter(member::Column::PersonId.eq(person.id))
         .filter(member::Column::Status.eq(member::Status::Active))
@@ -149,8 +152,8 @@ async fn home_of(tx: &Tx, person: &person::Model) -> Result<Option<member::Model
             .filter(tenant::Column::Status.ne(tenant::Status::Closed))
             .one(tx)
             .await?;
-        if open.is_some() {
-            return Ok(Some(membership));
+        if let Some(tenant) = open {
+            return Ok(Some((membership, tenant)));
         }
     }
     Ok(None)

@@ -45,7 +45,7 @@ pub(super) const fn member(status: member::Status) -> Badge {
     }
 }
 
-pub(super) const fn role(role: member::Role) -> Phrase {
+pub(crate) const fn role(role: member::Role) -> Phrase {
     match role {
         member::Role::Owner => phrase("op-role-owner"),
         member::Role::Admin => phrase("op-role-admin"),

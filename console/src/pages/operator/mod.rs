@@ -4,7 +4,7 @@
 //! [`Operator`]: crate::frame::Operator
 
 pub(crate) mod audit;
-mod badge;
+pub(crate) mod badge;
 pub(crate) mod channel;
 pub(crate) mod code;
 mod confirm;

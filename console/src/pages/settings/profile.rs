@@ -1,6 +1,6 @@
 //! Name, language and colours.
 
-use super::sessions::{self, Row};
+use super::{sessions, tenants};
 use crate::{
     Error,
     frame::{Answer, Faults, Page, Protected, SignedIn, State, Theme, Tone, reply, reply::Keep},
@@ -19,7 +19,8 @@ struct SettingsPage {
     email: String,
     verified: bool,
     chosen_locale: String,
-    sessions: Vec<Row>,
+    tenants: Vec<tenants::Row>,
+    sessions: Vec<sessions::Row>,
     faults: Faults,
 }
 
@@ -85,6 +86,7 @@ async fn settings_page(
         verified: row.email_verified_at.is_some(),
         email: row.email,
         chosen_locale,
+        tenants: tenants::rows(console, &page, member).await?,
         sessions: sessions::rows(console, &page, member).await?,
         faults,
         page,
