@@ -2,6 +2,7 @@
 
 mod access;
 mod access_whole;
+mod audit_planted;
 mod backoffice_docs;
 mod backoffice_pages;
 mod backoffice_shop;

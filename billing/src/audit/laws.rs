@@ -231,6 +231,25 @@ pub(super) const LAWS: &[Law] = &[
         ],
     },
     Law {
+        name: "I13",
+        says: "no call was paid from a lot before its time or after it",
+        tables: &["usage", "usage_allocation", "grant"],
+        breaches: &[
+            (
+                "usage_allocation.grant_id",
+                r#"SELECT a.usage_id AS "row", g.effective_at AS expected, u.ended_at AS found FROM usage_allocation a
+                   JOIN "usage" u ON u.id = a.usage_id JOIN "grant" g ON g.id = a.grant_id
+                   WHERE g.effective_at > u.ended_at OR g.expires_at <= u.started_at OR g.wallet_id <> u.wallet_id"#,
+            ),
+            (
+                "usage_allocation without lot",
+                r#"SELECT a.usage_id AS "row", CAST(1 AS BIGINT) AS expected, CAST(0 AS BIGINT) AS found
+                   FROM usage_allocation a WHERE a.grant_id IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM "grant" g WHERE g.id = a.grant_id)"#,
+            ),
+        ],
+    },
+    Law {
         name: "I15",
         says: "a window's counter is what ended calls used of it and open holds reserve in it",
         tables: &["quota_counter", "hold_window", "usage_window"],
@@ -261,6 +280,18 @@ pub(super) const LAWS: &[Law] = &[
         ],
     },
     Law {
+        name: "I16",
+        says: "the lots of a credited order cost what was paid for it",
+        tables: &["order", "grant"],
+        breaches: &[(
+            "grant.cost_minor",
+            r#"SELECT o.id AS "row", o.amount_minor AS expected, COALESCE(g.total, 0) AS found FROM "order" o
+               LEFT JOIN (SELECT order_id, CAST(SUM(cost_minor) AS BIGINT) AS total FROM "grant"
+                          WHERE order_id IS NOT NULL GROUP BY order_id) g ON g.order_id = o.id
+               WHERE o.credited_at IS NOT NULL AND COALESCE(g.total, 0) <> o.amount_minor"#,
+        )],
+    },
+    Law {
         name: "I17",
         says: "a code is used as often as it was redeemed and may be, and each use gave something",
         tables: &["code", "redemption"],
@@ -277,6 +308,61 @@ pub(super) const LAWS: &[Law] = &[
                 r#"SELECT r.id AS "row", CAST(1 AS BIGINT) AS expected, CAST(0 AS BIGINT) AS found FROM redemption r
                    WHERE r.subscription_id IS NULL
                      AND NOT EXISTS (SELECT 1 FROM "grant" g WHERE g.id = r.grant_id AND g.code_id = r.code_id)"#,
+            ),
+        ],
+    },
+    Law {
+        name: "I18",
+        says: "every price and plan that something rests on is there",
+        tables: &[
+            "usage",
+            "hold",
+            "subscription",
+            "price_version",
+            "plan_version",
+        ],
+        breaches: &[
+            (
+                "usage.price_version_id",
+                r#"SELECT u.id AS "row", CAST(1 AS BIGINT) AS expected, CAST(0 AS BIGINT) AS found FROM "usage" u
+                   WHERE NOT EXISTS (SELECT 1 FROM price_version p WHERE p.id = u.price_version_id
+                                     AND p.model_id = u.model_id)"#,
+            ),
+            (
+                "hold.price_version_id",
+                r#"SELECT h.id AS "row", CAST(1 AS BIGINT) AS expected, CAST(0 AS BIGINT) AS found FROM hold h
+                   WHERE NOT EXISTS (SELECT 1 FROM price_version p WHERE p.id = h.price_version_id
+                                     AND p.model_id = h.model_id)"#,
+            ),
+            (
+                "subscription.plan_version_id",
+                r#"SELECT s.id AS "row", CAST(1 AS BIGINT) AS expected, CAST(0 AS BIGINT) AS found FROM subscription s
+                   WHERE NOT EXISTS (SELECT 1 FROM plan_version v WHERE v.id = s.plan_version_id)"#,
+            ),
+        ],
+    },
+    Law {
+        name: "I20",
+        says: "at no moment was a wallet, a lot or a debt below nothing",
+        tables: &["ledger_entry"],
+        breaches: &[
+            (
+                "ledger_entry.wallet_seq of a wallet",
+                r#"SELECT b.wallet_id AS "row", CAST(0 AS BIGINT) AS expected, CAST(b.balance AS BIGINT) AS found
+                   FROM (SELECT wallet_id, SUM(amount) OVER (PARTITION BY wallet_id ORDER BY wallet_seq) AS balance
+                         FROM ledger_entry WHERE account = 'wallet' AND wallet_seq IS NOT NULL) b WHERE b.balance < 0"#,
+            ),
+            (
+                "ledger_entry.wallet_seq of a lot",
+                r#"SELECT b.grant_id AS "row", CAST(0 AS BIGINT) AS expected, CAST(b.balance AS BIGINT) AS found
+                   FROM (SELECT grant_id, SUM(amount) OVER (PARTITION BY grant_id ORDER BY wallet_seq) AS balance
+                         FROM ledger_entry WHERE account = 'wallet' AND wallet_seq IS NOT NULL) b WHERE b.balance < 0"#,
+            ),
+            (
+                "ledger_entry.wallet_seq of a debt",
+                r#"SELECT b.wallet_id AS "row", CAST(0 AS BIGINT) AS expected, CAST(b.balance AS BIGINT) AS found
+                   FROM (SELECT wallet_id, SUM(amount) OVER (PARTITION BY wallet_id ORDER BY wallet_seq) AS balance
+                         FROM ledger_entry WHERE account = 'debt' AND wallet_seq IS NOT NULL) b WHERE b.balance > 0"#,
             ),
         ],
     },
