@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// Keys of one member that are not revoked.
 pub const MAX_KEYS: u64 = 100;
-/// Keys of one member that are made within [`HOURLY_SPAN`], revoked ones too.
+/// Keys of one member that are made within an hour, revoked ones too.
 pub const MAX_KEYS_HOURLY: u64 = 20;
 const HOURLY_SPAN: Duration = Duration::from_hours(1);
 
