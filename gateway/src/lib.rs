@@ -16,6 +16,7 @@ mod reply;
 pub mod routes;
 mod sandbox;
 mod stray;
+mod translate;
 mod wire;
 
 pub use error::Code;

@@ -9,7 +9,7 @@ use aes_gcm::{
     Aes256Gcm, KeyInit,
     aead::{Aead, Payload},
 };
-use entity::ChannelId;
+use entity::{ChannelId, TenantId};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -134,6 +134,37 @@ pub fn open_channel_secret(
         .map_err(|_| OpenFault::Refused)
 }
 
+/// Seals a note that leaves this installation in a client's hands and is to come back from the same tenant.
+pub fn seal_carrier(master: &MasterKey, tenant: TenantId, note: &[u8]) -> Vec<u8> {
+    let (number, key) = master.0.newest();
+    let nonce: [u8; NONCE_BYTES] = *digits::random();
+    let payload = Payload {
+        msg: note,
+        aad: &carried_by(tenant),
+    };
+    let ciphertext = cipher(key)
+        .encrypt(&nonce.into(), payload)
+        .expect("a note is shorter than the cipher's limit");
+    [&[number.get()][..], &nonce, &ciphertext].concat()
+}
+
+/// Opens what [`seal_carrier`] sealed for this tenant. Nothing for any other bytes, which anybody may send.
+pub fn open_carrier(master: &MasterKey, tenant: TenantId, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (number, rest) = sealed.split_first()?;
+    let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>()?;
+    let payload = Payload {
+        msg: ciphertext,
+        aad: &carried_by(tenant),
+    };
+    cipher(master.0.with_number(*number)?)
+        .decrypt(nonce.into(), payload)
+        .ok()
+}
+
+fn carried_by(tenant: TenantId) -> Vec<u8> {
+    format!("carrier|{tenant}").into_bytes()
+}
+
 /// The last four characters, which operators tell secrets apart by; fewer would say too much of a short one.
 pub fn hint(secret: &str) -> String {
     let chars = secret.chars().count();
@@ -194,6 +225,22 @@ mod tests {
                 Err(OpenFault::Refused),
                 "{host}"
             );
+        }
+    }
+
+    #[test]
+    fn a_note_comes_back_from_its_own_tenant_only() {
+        let (master, tenant) = (master(&[1]), TenantId::fresh());
+
+        let sealed = seal_carrier(&master, tenant, b"state");
+
+        assert_eq!(
+            open_carrier(&master, tenant, &sealed).as_deref(),
+            Some(&b"state"[..])
+        );
+        assert_eq!(open_carrier(&master, TenantId::fresh(), &sealed), None);
+        for length in 0..sealed.len() {
+            assert_eq!(open_carrier(&master, tenant, &sealed[..length]), None);
         }
     }
 

@@ -1,0 +1,339 @@
+//! A chat answer, read: chunks of a stream, or the whole.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    translate::{
+        answer::{Citation, Ending, Event, Fault, Opening, Reason},
+        neutral::{Call, Kind},
+    },
+    wire::usage,
+};
+
+/// Reads a stream.
+#[derive(Debug, Default)]
+pub(in crate::translate) struct Reader {
+    started: bool,
+    done: bool,
+    next: usize,
+    /// Open text, thought or refusal.
+    open: Option<(usize, Opening)>,
+    calls: Vec<OpenCall>,
+    finish: Option<String>,
+    usage: Option<billing::rating::Tokens>,
+}
+
+/// A call under way. It opens when its name is known.
+#[derive(Debug)]
+struct OpenCall {
+    index: Option<u64>,
+    item: usize,
+    call: Call,
+    opened: bool,
+    has_args: bool,
+}
+
+impl Reader {
+    /// Takes the data of one event.
+    pub(in crate::translate) fn read(&mut self, data: &[u8], out: &mut Vec<Event>) {
+        if self.done {
+            return;
+        }
+        if data == b"[DONE]" {
+            self.finish(out);
+            return;
+        }
+        let Ok(Value::Object(chunk)) = serde_json::from_slice(data) else {
+            return;
+        };
+        if let Some(fault) = fault(&chunk) {
+            self.done = true;
+            out.push(Event::Fault(fault));
+            return;
+        }
+        if !self.started {
+            self.started = true;
+            out.push(Event::Start(None));
+        }
+        let reported = chunk
+            .get("usage")
+            .filter(|usage| !usage.is_null())
+            .or_else(|| chunk.get("x_groq")?.get("usage"));
+        if let Some(reported) = reported {
+            self.usage = usage::openai(reported).ok().flatten().or(self.usage);
+        }
+        let choices = chunk.get("choices").and_then(Value::as_array);
+        for choice in choices.into_iter().flatten() {
+            let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+            if index != 0 {
+                continue;
+            }
+            if let Some(delta) = choice.get("delta").and_then(Value::as_object) {
+                self.delta(delta, out);
+            }
+            if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
+                self.finish = Some(reason.to_owned());
+            }
+        }
+    }
+
+    /// The stream has ended. Where its proper end is missing, the answer was cut.
+    pub(in crate::translate) fn end(&mut self, out: &mut Vec<Event>) {
+        if self.done {
+            return;
+        }
+        if self.finish.is_some() {
+            self.finish(out);
+        } else {
+            self.done = true;
+            out.push(Event::Fault(Fault::truncated()));
+        }
+    }
+
+    fn delta(&mut self, delta: &Map<String, Value>, out: &mut Vec<Event>) {
+        for thought in thoughts(delta) {
+            self.say(Opening::Thought, thought, out);
+        }
+        match delta.get("content") {
+            Some(Value::String(text)) => self.say(Opening::Text, text, out),
+            Some(Value::Array(parts)) => {
+                for part in parts {
+                    let text = part.get("text").and_then(Value::as_str);
+                    self.say(Opening::Text, text.unwrap_or_default(), out);
+                }
+            }
+            _ => {}
+        }
+        if let Some(refusal) = delta.get("refusal").and_then(Value::as_str) {
+            self.say(Opening::Refusal, refusal, out);
+        }
+        let citations = delta.get("annotations").and_then(Value::as_array);
+        for citation in citations.into_iter().flatten() {
+            if let (Some((item, Opening::Text)), Some(found)) =
+                (&self.open, Citation::read(citation))
+            {
+                out.push(Event::Cite(*item, found));
+            }
+        }
+        let calls = delta.get("tool_calls").and_then(Value::as_array);
+        for call in calls.into_iter().flatten() {
+            self.call(call, out);
+        }
+        if let Some(function) = delta.get("function_call") {
+            let call = serde_json::json!({"index": 0, "id": "call_0", "function": function});
+            self.call(&call, out);
+        }
+    }
+
+    fn say(&mut self, opening: Opening, text: &str, out: &mut Vec<Event>) {
+        if text.is_empty() {
+            return;
+        }
+        let same = self.open.as_ref().filter(|(_, open)| *open == opening);
+        let item = match same {
+            Some((item, _)) => *item,
+            None => {
+                self.close(out);
+                let item = self.fresh();
+                out.push(Event::Open(item, opening.clone()));
+                self.open = Some((item, opening));
+                item
+            }
+        };
+        out.push(Event::Delta(item, text.to_owned()));
+    }
+
+    fn close(&mut self, out: &mut Vec<Event>) {
+        if let Some((item, _)) = self.open.take() {
+            out.push(Event::Close(item));
+        }
+    }
+
+    fn fresh(&mut self) -> usize {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// A piece of a call: its opener, more arguments, or the whole at once, with or without an index.
+    fn call(&mut self, piece: &Value, out: &mut Vec<Event>) {
+        let index = piece.get("index").and_then(Value::as_u64);
+        let id = piece
+            .get("id")
+            .and_then(Value::as_str)
+            .filter(|id| !id.is_empty());
+        let known = self.calls.iter().position(|known| match (index, id) {
+            (Some(index), _) => known.index == Some(index),
+            (None, Some(id)) => known.call.id == id,
+            (None, None) => false,
+        });
+        let place = match (known, index, id) {
+            (Some(place), _, _) => place,
+            // Without either, more of the last one.
+            (None, None, None) if !self.calls.is_empty() && !names(piece) => self.calls.len() - 1,
+            _ => {
+                self.close(out);
+                let item = self.fresh();
+                let repeated =
+                    id.is_some_and(|id| self.calls.iter().any(|known| known.call.id == id));
+                let id = id
+                    .filter(|_| !repeated)
+                    .map_or_else(|| format!("call_{item}"), str::to_owned);
+                self.calls.push(OpenCall {
+                    index,
+                    item,
+                    call: Call {
+                        id,
+                        ..Call::default()
+                    },
+                    opened: false,
+                    has_args: false,
+                });
+                self.calls.len() - 1
+            }
+        };
+        let custom = piece.get("custom");
+        let body = custom.or_else(|| piece.get("function"));
+        let Some(open) = self.calls.get_mut(place) else {
+            return;
+        };
+        if custom.is_some() {
+            open.call.kind = Kind::Custom;
+        }
+        let name = body.and_then(|body| body.get("name")?.as_str());
+        if let Some(name) = name.filter(|_| !open.opened) {
+            open.call.name.push_str(name);
+        }
+        let args = body.and_then(|body| body.get("arguments").or_else(|| body.get("input")));
+        let args = match args {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Object(map)) if !open.has_args => Value::Object(map.clone()).to_string(),
+            _ => String::new(),
+        };
+        open.take(&args, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<Event>) {
+        self.done = true;
+        if !self.started {
+            out.push(Event::Start(None));
+        }
+        self.close(out);
+        let has_calls = !self.calls.is_empty();
+        for mut call in std::mem::take(&mut self.calls) {
+            call.end(out);
+        }
+        out.push(Event::End(ending(
+            self.finish.as_deref(),
+            self.usage,
+            has_calls,
+        )));
+    }
+}
+
+impl OpenCall {
+    /// Takes more arguments; opens the call when they show that its name is complete.
+    fn take(&mut self, args: &str, out: &mut Vec<Event>) {
+        if !self.opened && !self.call.name.is_empty() {
+            self.opened = true;
+            out.push(Event::Open(self.item, Opening::Call(self.call.clone())));
+        }
+        if args.is_empty() {
+            return;
+        }
+        self.has_args = true;
+        if self.opened {
+            let early = std::mem::take(&mut self.call.args);
+            out.push(Event::Delta(self.item, early + args));
+        } else {
+            self.call.args.push_str(args);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<Event>) {
+        if !self.opened {
+            return;
+        }
+        if !self.has_args && self.call.kind == Kind::Function {
+            out.push(Event::Delta(self.item, "{}".to_owned()));
+        }
+        out.push(Event::Close(self.item));
+    }
+}
+
+fn names(piece: &Value) -> bool {
+    ["function", "custom"].iter().any(|kind| {
+        piece
+            .get(*kind)
+            .is_some_and(|body| body.get("name").is_some_and(Value::is_string))
+    })
+}
+
+/// Where vendors put what a model thought; the first that holds something.
+fn thoughts(message: &Map<String, Value>) -> Vec<&str> {
+    for name in ["reasoning_content", "reasoning"] {
+        if let Some(text) = message.get(name).and_then(Value::as_str)
+            && !text.is_empty()
+        {
+            return vec![text];
+        }
+    }
+    let details = message.get("reasoning_details").and_then(Value::as_array);
+    details
+        .into_iter()
+        .flatten()
+        .filter_map(|detail| detail.get("text")?.as_str())
+        .collect()
+}
+
+fn ending(finish: Option<&str>, usage: Option<billing::rating::Tokens>, has_calls: bool) -> Ending {
+    let reason = match finish {
+        Some("length") => Reason::Length,
+        Some("tool_calls" | "function_call") => Reason::Tools,
+        Some("content_filter") => Reason::Filtered,
+        _ => Reason::End,
+    };
+    Ending::new(reason, usage).agreeing_with(has_calls)
+}
+
+fn fault(body: &Map<String, Value>) -> Option<Fault> {
+    body.get("error")
+        .filter(|error| !error.is_null())
+        .map(Fault::read)
+}
+
+/// Reads a whole answer. Nothing where it is none.
+pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event>> {
+    if let Some(fault) = fault(body) {
+        return Some(vec![Event::Fault(fault)]);
+    }
+    let choices = body.get("choices")?.as_array()?;
+    let choice = choices.first()?;
+    let message = choice.get("message")?.as_object()?;
+    let mut reader = Reader {
+        finish: choice
+            .get("finish_reason")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        usage: body
+            .get("usage")
+            .and_then(|reported| usage::openai(reported).ok().flatten()),
+        started: true,
+        ..Reader::default()
+    };
+    let mut out = vec![Event::Start(None)];
+    let mut message = message.clone();
+    number_calls(&mut message);
+    reader.delta(&message, &mut out);
+    reader.finish(&mut out);
+    Some(out)
+}
+
+/// The calls of a whole message have no numbers: their order is theirs.
+fn number_calls(message: &mut Map<String, Value>) {
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+    for (index, call) in calls.into_iter().flatten().enumerate() {
+        if let Some(call) = call.as_object_mut() {
+            call.insert("index".to_owned(), index.into());
+        }
+    }
+}

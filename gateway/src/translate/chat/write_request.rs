@@ -1,0 +1,298 @@
+//! A chat request, written for an upstream.
+
+use serde_json::{Map, Value, json};
+
+use crate::translate::{
+    media,
+    neutral::{
+        Call, CallResult, Choice, Effort, File, Format, Image, Kind, Part, Request, Role, Source,
+        Thought, Tool, Turn,
+    },
+    schema,
+    target::{Target, Thinking},
+    turns::{in_order, joined_text, result_text},
+};
+
+/// The most stop texts that providers take.
+const MOST_STOPS: usize = 4;
+
+/// Writes a request. What has no place is named in `dropped`.
+pub(in crate::translate) fn write(
+    request: &Request,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Map<String, Value> {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put("model", Some(target.model.into()));
+    put("messages", Some(messages(request, target)));
+    let tools: Vec<Value> = request
+        .tools
+        .iter()
+        .map(|given| tool(given, target))
+        .collect();
+    let has_tools = !tools.is_empty();
+    put("tools", has_tools.then(|| tools.into()));
+    if has_tools {
+        put(
+            "tool_choice",
+            request.choice.as_ref().map(|given| choice(given, target)),
+        );
+        put("parallel_tool_calls", request.parallel.map(Value::from));
+    }
+    put("max_completion_tokens", request.max_output.map(Value::from));
+    let sampling = &request.sampling;
+    put("temperature", sampling.temperature.clone().map(Value::from));
+    put("top_p", sampling.top_p.clone().map(Value::from));
+    if sampling.top_k.is_some() {
+        dropped.push("top_k".to_owned());
+    }
+    if let Some(top) = sampling.top_logprobs {
+        put("logprobs", Some(true.into()));
+        put("top_logprobs", (top > 0).then(|| top.into()));
+    }
+    let stops: Vec<&String> = request.stop.iter().take(MOST_STOPS).collect();
+    if request.stop.len() > MOST_STOPS {
+        dropped.push("stop_sequences".to_owned());
+    }
+    put("stop", (!stops.is_empty()).then(|| json!(stops)));
+    put(
+        "reasoning_effort",
+        effort(request, target).map(|effort| effort.word().into()),
+    );
+    put("response_format", format(&request.format));
+    put("verbosity", request.verbosity.clone().map(Value::from));
+    if request.web_search.is_some() {
+        dropped.push("web_search".to_owned());
+    }
+    for (name, given) in [
+        ("metadata", request.metadata.is_some()),
+        ("service_tier", request.tier.is_some()),
+        ("prompt_cache_key", request.cache_key.is_some()),
+        ("user", request.user.is_some()),
+    ] {
+        if given {
+            dropped.push(name.to_owned());
+        }
+    }
+    if request.streamed {
+        put("stream", Some(true.into()));
+        put("stream_options", Some(json!({"include_usage": true})));
+    }
+    body
+}
+
+fn effort(request: &Request, target: &Target<'_>) -> Option<Effort> {
+    if target.traits.thinking == Thinking::Never {
+        return None;
+    }
+    let asked = request.reasoning.effort?;
+    Some(asked.min(target.traits.most_effort))
+}
+
+fn messages(request: &Request, target: &Target<'_>) -> Value {
+    let mut messages = Vec::new();
+    if !request.system.is_empty() {
+        messages.push(json!({"role": "system", "content": request.system.join("\n\n")}));
+    }
+    for turn in in_order(&request.turns) {
+        match turn.role {
+            Role::System => {
+                messages.push(json!({"role": "system", "content": joined_text(&turn.parts)}));
+            }
+            Role::User => user(&turn, &mut messages),
+            Role::Assistant => messages.push(assistant(&turn, target)),
+        }
+    }
+    messages.into()
+}
+
+/// Results first, one message each; the pictures in them after all of these, for a tool's message holds text only.
+fn user(turn: &Turn, messages: &mut Vec<Value>) {
+    let mut pictures = Vec::new();
+    let mut rest = Vec::new();
+    for part in &turn.parts {
+        match part {
+            Part::Result(result) => {
+                let content = result_content(result, &mut pictures);
+                messages
+                    .push(json!({"role": "tool", "tool_call_id": result.call, "content": content}));
+            }
+            part => rest.extend(content_part(part)),
+        }
+    }
+    pictures.append(&mut rest);
+    if pictures.is_empty() {
+        return;
+    }
+    let content = match pictures.as_slice() {
+        [only] if only.get("type").is_some_and(|kind| kind == "text") => {
+            only.get("text").cloned().unwrap_or_default()
+        }
+        _ => pictures.into(),
+    };
+    messages.push(json!({"role": "user", "content": content}));
+}
+
+fn result_content(result: &CallResult, pictures: &mut Vec<Value>) -> String {
+    let mut text = result_text(result);
+    let media = result
+        .parts
+        .iter()
+        .filter(|part| !matches!(part, Part::Text(_)));
+    for (number, part) in (1..).zip(media) {
+        let what = if matches!(part, Part::Image(_)) {
+            "image"
+        } else {
+            "file"
+        };
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!("[{what} {number} of {} below]", result.call));
+        pictures.extend(content_part(part));
+    }
+    text
+}
+
+fn content_part(part: &Part) -> Option<Value> {
+    match part {
+        Part::Text(text) | Part::Refusal(text) => Some(json!({"type": "text", "text": text})),
+        Part::Image(image) => Some(image_part(image)),
+        Part::File(file) => Some(file_part(file)),
+        Part::Audio(audio) => Some(json!({"type": "input_audio",
+            "input_audio": {"data": audio.data, "format": audio.format}})),
+        Part::Thought(_) | Part::Call(_) | Part::Result(_) => None,
+    }
+}
+
+fn image_part(image: &Image) -> Value {
+    let mut inner = json!({"url": media::url(&image.source)});
+    if let Some(detail) = &image.detail {
+        inner["detail"] = detail.as_str().into();
+    }
+    json!({"type": "image_url", "image_url": inner})
+}
+
+fn file_part(file: &File) -> Value {
+    if let Source::Data { media, data } = &file.source
+        && media == "text/plain"
+    {
+        let title = file.name.as_deref().unwrap_or("document");
+        return json!({"type": "text", "text": format!("{title}:\n{data}")});
+    }
+    let name = file.name.as_deref().unwrap_or("document.pdf");
+    json!({"type": "file", "file": {"file_data": media::url(&file.source), "filename": name}})
+}
+
+fn assistant(turn: &Turn, target: &Target<'_>) -> Value {
+    let mut texts = Vec::new();
+    let mut calls = Vec::new();
+    let mut thoughts = Vec::new();
+    for part in &turn.parts {
+        match part {
+            Part::Text(text) | Part::Refusal(text) => texts.push(text.as_str()),
+            Part::Call(given) => calls.push(call(given, target)),
+            Part::Thought(thought) => thoughts.extend(readable(thought, target)),
+            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) => {}
+        }
+    }
+    let mut message = json!({"role": "assistant", "content": null});
+    if !texts.is_empty() {
+        message["content"] = texts.join("\n\n").into();
+    }
+    if target.traits.echoes && !(calls.is_empty() && thoughts.is_empty()) {
+        let thought = if thoughts.is_empty() {
+            " ".to_owned()
+        } else {
+            thoughts.join("\n\n")
+        };
+        message["reasoning_content"] = thought.into();
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.into();
+    }
+    message
+}
+
+/// A thought's text, if this upstream thought it or its caller vouches for it.
+fn readable(thought: &Thought, target: &Target<'_>) -> Option<String> {
+    let text = match &thought.carrier {
+        Some(carrier) => target.carriers.open(carrier)?.text,
+        None => thought.text.clone(),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+fn call(call: &Call, target: &Target<'_>) -> Value {
+    let name = target.names.flat(call.namespace.as_deref(), &call.name);
+    let arguments = if call.kind == Kind::Custom {
+        json!({"input": call.args}).to_string()
+    } else if call.args.trim().is_empty() {
+        "{}".to_owned()
+    } else {
+        call.args.clone()
+    };
+    json!({"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+fn tool(tool: &Tool, target: &Target<'_>) -> Value {
+    let mut function = json!({"name": target.names.flat(tool.namespace.as_deref(), &tool.name)});
+    if let Some(description) = tool.described() {
+        function["description"] = description.into();
+    }
+    if tool.kind == Kind::Custom {
+        function["strict"] = false.into();
+        function["parameters"] = schema::of_custom_input();
+    } else {
+        let parameters = schema::tidy(tool.schema.as_ref());
+        if let Some(strict) = tool.strict {
+            function["strict"] = (strict && schema::allows_strict(&parameters)).into();
+        }
+        function["parameters"] = parameters;
+    }
+    json!({"type": "function", "function": function})
+}
+
+fn choice(choice: &Choice, target: &Target<'_>) -> Value {
+    let function = |namespace: Option<&str>, name: &str| {
+        let name = target.names.flat(namespace, name);
+        json!({"type": "function", "function": {"name": name}})
+    };
+    match choice {
+        Choice::Never => "none".into(),
+        Choice::Auto | Choice::Hosted(_) => "auto".into(),
+        Choice::Must => "required".into(),
+        Choice::One { namespace, name } => function(namespace.as_deref(), name),
+        Choice::Among { must, names } => {
+            let tools: Vec<Value> = names
+                .iter()
+                .map(|(namespace, name)| function(namespace.as_deref(), name))
+                .collect();
+            let mode = if *must { "required" } else { "auto" };
+            json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}})
+        }
+    }
+}
+
+fn format(format: &Format) -> Option<Value> {
+    match format {
+        Format::Text => None,
+        Format::Json => Some(json!({"type": "json_object"})),
+        Format::Schema(given) => {
+            let mut inner = json!({"name": given.name});
+            if let Some(description) = &given.description {
+                inner["description"] = description.as_str().into();
+            }
+            if let Some(strict) = given.strict {
+                inner["strict"] = (strict && schema::allows_strict(&given.schema)).into();
+            }
+            inner["schema"] = given.schema.clone();
+            Some(json!({"type": "json_schema", "json_schema": inner}))
+        }
+    }
+}

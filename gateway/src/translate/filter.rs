@@ -1,0 +1,254 @@
+//! Between reader and writer: tools get back the names and forms they were declared with, and a caller's stop texts
+//! end the answer where the upstream does not know them.
+
+use serde_json::Value;
+
+use super::{
+    answer::{Event, Opening, Reason},
+    names::Names,
+    neutral::Kind,
+};
+
+/// Puts the events of one answer right.
+#[derive(Debug)]
+pub(super) struct Filter {
+    names: Names,
+    /// Calls whose arguments are unwrapped when they are complete.
+    wrapped: Vec<Wrapped>,
+    stop: Option<StopTexts>,
+}
+
+#[derive(Debug)]
+struct Wrapped {
+    item: usize,
+    field: &'static str,
+    args: String,
+}
+
+impl Filter {
+    /// A filter for an answer; `stop` where the upstream was not told to stop at these.
+    pub(super) fn new(names: Names, stop: &[String]) -> Self {
+        let texts: Vec<String> = stop
+            .iter()
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .collect();
+        Self {
+            names,
+            wrapped: Vec::new(),
+            stop: (!texts.is_empty()).then(|| StopTexts {
+                texts,
+                held: String::new(),
+                item: None,
+                hit: None,
+            }),
+        }
+    }
+
+    /// Passes one event on as what the caller may see of it.
+    pub(super) fn pass(&mut self, event: Event, out: &mut Vec<Event>) {
+        match self.stop.as_mut() {
+            Some(stop) => {
+                let mut passed = Vec::new();
+                stop.pass(event, &mut passed);
+                for event in passed {
+                    self.restore(event, out);
+                }
+            }
+            None => self.restore(event, out),
+        }
+    }
+
+    fn restore(&mut self, event: Event, out: &mut Vec<Event>) {
+        match event {
+            Event::Open(item, Opening::Call(mut call)) => {
+                let mut field = None;
+                if let Some(declared) = self.names.declared(&call.name) {
+                    // An upstream that knows custom tools says so itself, and its input is not wrapped.
+                    if call.kind == Kind::Function {
+                        field = match declared.kind {
+                            Kind::Custom => Some("input"),
+                            _ if declared.wrapped => Some("value"),
+                            _ => None,
+                        };
+                    }
+                    call.kind = declared.kind;
+                    call.namespace.clone_from(&declared.namespace);
+                    call.name.clone_from(&declared.name);
+                }
+                call.id = super::names::call_id(&call.id);
+                out.push(Event::Open(item, Opening::Call(call)));
+                self.wrapped.extend(field.map(|field| Wrapped {
+                    item,
+                    field,
+                    args: String::new(),
+                }));
+            }
+            Event::Delta(item, text) => {
+                match self.wrapped.iter_mut().find(|call| call.item == item) {
+                    Some(call) => call.args.push_str(&text),
+                    None => out.push(Event::Delta(item, text)),
+                }
+            }
+            Event::Close(item) => {
+                if let Some(place) = self.wrapped.iter().position(|call| call.item == item) {
+                    let call = self.wrapped.swap_remove(place);
+                    out.push(Event::Delta(item, unwrapped(call.args, call.field)));
+                }
+                out.push(Event::Close(item));
+            }
+            other => out.push(other),
+        }
+    }
+}
+
+/// What stands in the one field of the arguments; the arguments themselves where there is none.
+fn unwrapped(args: String, field: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(&args).ok();
+    let inner = parsed.as_ref().and_then(|parsed| parsed.get(field));
+    match inner {
+        Some(Value::String(text)) if field == "input" => text.clone(),
+        Some(value) => value.to_string(),
+        None => args,
+    }
+}
+
+/// Looks for the first of several texts in the answer's text.
+#[derive(Debug)]
+struct StopTexts {
+    texts: Vec<String>,
+    /// The end of the text so far, which may be the beginning of a stop.
+    held: String,
+    item: Option<usize>,
+    hit: Option<String>,
+}
+
+impl StopTexts {
+    fn pass(&mut self, event: Event, out: &mut Vec<Event>) {
+        match event {
+            Event::End(mut ending) => {
+                if let Some(hit) = self.hit.take() {
+                    ending.reason = Reason::StopSequence;
+                    ending.stop_sequence = Some(hit);
+                }
+                out.push(Event::End(ending));
+            }
+            Event::Fault(_) => out.push(event),
+            _ if self.hit.is_some() => {}
+            Event::Open(item, Opening::Text) => {
+                self.item = Some(item);
+                out.push(Event::Open(item, Opening::Text));
+            }
+            Event::Delta(item, text) if self.item == Some(item) => self.text(item, &text, out),
+            Event::Close(item) if self.item == Some(item) => {
+                self.item = None;
+                let held = std::mem::take(&mut self.held);
+                if !held.is_empty() {
+                    out.push(Event::Delta(item, held));
+                }
+                out.push(Event::Close(item));
+            }
+            other => out.push(other),
+        }
+    }
+
+    fn text(&mut self, item: usize, more: &str, out: &mut Vec<Event>) {
+        self.held.push_str(more);
+        let found = self
+            .texts
+            .iter()
+            .filter_map(|text| self.held.find(text.as_str()).map(|place| (place, text)))
+            .min_by_key(|(place, _)| *place);
+        if let Some((place, text)) = found {
+            let said = self.held.get(..place).unwrap_or_default().to_owned();
+            self.hit = Some(text.clone());
+            if !said.is_empty() {
+                out.push(Event::Delta(item, said));
+            }
+            out.push(Event::Close(item));
+            return;
+        }
+        let keep = self.may_begin_a_stop();
+        let rest = self.held.split_off(self.held.len() - keep);
+        let said = std::mem::replace(&mut self.held, rest);
+        if !said.is_empty() {
+            out.push(Event::Delta(item, said));
+        }
+    }
+
+    /// Bytes at the end of the text that a stop begins with.
+    fn may_begin_a_stop(&self) -> usize {
+        let longest = |text: &String| {
+            text.char_indices()
+                .map(|(at, _)| at)
+                .filter(|at| *at > 0)
+                .rev()
+                .find(|at| {
+                    text.get(..*at)
+                        .is_some_and(|head| self.held.ends_with(head))
+                })
+                .unwrap_or(0)
+        };
+        self.texts.iter().map(longest).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::translate::answer::{Collector, Ending, Item};
+
+    fn said(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
+        let stops: Vec<String> = stops.iter().map(|stop| (*stop).to_owned()).collect();
+        let mut filter = Filter::new(Names::default(), &stops);
+        let mut events = vec![Event::Open(0, Opening::Text)];
+        events.extend(
+            pieces
+                .iter()
+                .map(|piece| Event::Delta(0, (*piece).to_owned())),
+        );
+        events.push(Event::Close(0));
+        events.push(Event::End(Ending::new(Reason::End, None)));
+        let mut out = Vec::new();
+        for event in events {
+            filter.pass(event, &mut out);
+        }
+        let mut all = Collector::default();
+        out.into_iter().for_each(|event| all.add(event));
+        let answer = all.finish().expect("ended").expect("well");
+        assert!(matches!(answer.items.as_slice(), [Item::Text { .. }]));
+        (answer.text(), answer.ending.stop_sequence)
+    }
+
+    #[test]
+    fn a_stop_text_ends_the_answer_wherever_the_pieces_are_cut() {
+        let stop = Some("STOP".to_owned());
+        let table: &[(&[&str], &[&str], &str, Option<String>)] = &[
+            (&["STOP"], &["a STOP b"], "a ", stop.clone()),
+            (&["STOP"], &["a ST", "OP b", "c"], "a ", stop.clone()),
+            (
+                &["STOP"],
+                &["S", "T", "O", "S", "T", "O", "P"],
+                "STO",
+                stop.clone(),
+            ),
+            (&["STOP"], &["a STO"], "a STO", None),
+            (&["b", "STOP"], &["STOPb"], "", stop),
+            (
+                &["é!"],
+                &["caf\u{e9}", "?", "\u{e9}", "!x"],
+                "café?",
+                Some("é!".to_owned()),
+            ),
+            (&[], &["a", "b"], "ab", None),
+        ];
+
+        for (stops, pieces, text, hit) in table {
+            assert_eq!(
+                said(stops, pieces),
+                ((*text).to_owned(), hit.clone()),
+                "{pieces:?}"
+            );
+        }
+    }
+}

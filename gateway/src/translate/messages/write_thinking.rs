@@ -1,0 +1,126 @@
+//! How a model of the Messages protocol is told to think, which is another way for each generation.
+
+use serde_json::{Value, json};
+
+use crate::translate::{
+    neutral::{Choice, Effort, Part, Request, Role, Turn},
+    target::{Target, Thinking},
+};
+
+/// The least budget that is taken.
+const LEAST_BUDGET: u64 = 1_024;
+
+/// What a request says about thinking.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) thinking: Option<Value>,
+    pub(super) effort: Option<Effort>,
+    /// Thinking is on, so sampling must be left alone.
+    pub(super) thinks: bool,
+    /// Words that stand for a forced choice, which a model that always thinks does not take.
+    pub(super) hint: Option<String>,
+}
+
+/// Decides it for one request.
+pub(super) fn plan(
+    request: &Request,
+    target: &Target<'_>,
+    turns: &[Turn],
+    max_tokens: u64,
+) -> Plan {
+    let asked = request.reasoning.effort;
+    let forced = forced(request);
+    match target.traits.thinking {
+        Thinking::Never => Plan::default(),
+        Thinking::Budget => {
+            let fits = forced.is_none() && has_thoughts_back(turns, target);
+            let budget = asked
+                .filter(|effort| *effort != Effort::Off && fits)
+                .and_then(|effort| budget(effort, max_tokens));
+            Plan {
+                thinks: budget.is_some(),
+                thinking: budget.map(|tokens| json!({"type": "enabled", "budget_tokens": tokens})),
+                ..Plan::default()
+            }
+        }
+        Thinking::Adaptive => match asked {
+            None => Plan::default(),
+            Some(Effort::Off) => Plan {
+                thinking: Some(json!({"type": "disabled"})),
+                ..Plan::default()
+            },
+            // A forced choice and thinking exclude each other.
+            Some(effort) => Plan {
+                thinking: forced.is_none().then(|| adaptive(request)),
+                effort: Some(clipped(effort, target)),
+                thinks: forced.is_none(),
+                hint: None,
+            },
+        },
+        Thinking::Always => Plan {
+            thinking: asked
+                .filter(|effort| *effort != Effort::Off)
+                .map(|_| adaptive(request)),
+            effort: asked.map(|effort| clipped(effort, target)),
+            thinks: true,
+            hint: forced,
+        },
+    }
+}
+
+fn adaptive(request: &Request) -> Value {
+    if request.reasoning.summary {
+        json!({"type": "adaptive", "display": "summarized"})
+    } else {
+        json!({"type": "adaptive"})
+    }
+}
+
+fn clipped(effort: Effort, target: &Target<'_>) -> Effort {
+    effort.clamp(Effort::Low, target.traits.most_effort.max(Effort::Low))
+}
+
+/// A budget below the output limit, which covers both. The limit itself stays, for credits are held for it.
+fn budget(effort: Effort, max_tokens: u64) -> Option<u64> {
+    let wanted = effort.budget();
+    let budget = if wanted < max_tokens {
+        wanted
+    } else {
+        max_tokens / 2
+    };
+    (budget >= LEAST_BUDGET).then_some(budget)
+}
+
+/// The words of a forced choice of a tool.
+fn forced(request: &Request) -> Option<String> {
+    match request.choice.as_ref()? {
+        Choice::Must | Choice::Among { must: true, .. } => {
+            Some("Call at least one of the tools in this reply.".to_owned())
+        }
+        Choice::One { name, .. } => Some(format!("Call the tool `{name}` in this reply.")),
+        Choice::Hosted(name) => Some(format!("Use the tool `{name}` in this reply.")),
+        Choice::Never | Choice::Auto | Choice::Among { must: false, .. } => None,
+    }
+}
+
+/// Whether the turn that results continue begins with its own thoughts; a model with a budget insists on that.
+fn has_thoughts_back(turns: &[Turn], target: &Target<'_>) -> bool {
+    let continued = match turns {
+        [.., turn, last]
+            if last
+                .parts
+                .iter()
+                .any(|part| matches!(part, Part::Result(_))) =>
+        {
+            turn
+        }
+        _ => return true,
+    };
+    let first = continued.parts.first();
+    continued.role != Role::Assistant
+        || matches!(first, Some(Part::Thought(thought)) if thought
+            .carrier
+            .as_deref()
+            .and_then(|carrier| target.carriers.open(carrier))
+            .is_some_and(|opened| opened.opaque.is_some()))
+}

@@ -1,0 +1,164 @@
+//! One request, one answer, between chat, responses and messages: three readers and three writers around one neutral
+//! form ([`neutral`], [`answer`]). Pure: no clock, no network, no chance but the nonce of a sealed carrier.
+//!
+//! What a protocol cannot say is emulated, dropped with its name noted, or refused with the field to mend ([`fit`] and
+//! the readers). The same conversation, grown longer, is written with the same beginning, so that prompt caches and
+//! bound thoughts stay good.
+
+pub(crate) mod answer;
+mod carrier;
+mod chat;
+pub(crate) mod fault;
+mod filter;
+mod fit;
+#[cfg(test)]
+mod golden;
+mod media;
+mod messages;
+mod names;
+pub(crate) mod neutral;
+#[cfg(test)]
+mod random;
+mod reject;
+mod responses;
+mod schema;
+mod stream;
+mod strip;
+mod target;
+mod turns;
+mod usage;
+mod voice;
+
+pub(crate) use carrier::Carriers;
+pub(crate) use names::Names;
+pub(crate) use reject::Reject;
+pub(crate) use stream::Stream;
+pub(crate) use strip::without_carriers;
+pub(crate) use target::{Target, Traits};
+pub(crate) use voice::Voice;
+
+use answer::{Collector, Event, Fault};
+use bytes::Bytes;
+use entity::Protocol;
+use filter::Filter;
+use neutral::Request;
+use serde_json::{Map, Value};
+
+/// Reads a request. Fails with the field that no other protocol could carry, or that is malformed.
+pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Result<Request, Reject> {
+    let parsed: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| Reject::new("", format!("the body is not a JSON object: {error}")))?;
+    match protocol {
+        Protocol::Chat => chat::read(&parsed),
+        Protocol::Responses => responses::read(&parsed),
+        Protocol::Messages => messages::read(&parsed),
+        Protocol::Embeddings => Err(Reject::unsupported("input")),
+    }
+}
+
+impl Request {
+    /// Whether the request can be written for an upstream of this protocol; if not, the field to mend.
+    pub(crate) fn fits(&self, upstream: Protocol) -> Result<(), Reject> {
+        fit::fits(self, upstream)
+    }
+
+    /// The request as the upstream reads it, and the names of what had no place. Ask [`Request::fits`] first.
+    pub(crate) fn write(&self, target: &Target<'_>) -> (Bytes, Vec<String>) {
+        let mut dropped = self.dropped.clone();
+        let body = match target.protocol {
+            Protocol::Responses => responses::write(self, target, &mut dropped),
+            Protocol::Messages => messages::write(self, target, &mut dropped),
+            Protocol::Chat | Protocol::Embeddings => chat::write(self, target, &mut dropped),
+        };
+        (Value::Object(body).to_string().into(), dropped)
+    }
+}
+
+/// The way back: from an upstream's protocol to its caller's.
+#[derive(Clone, Debug)]
+pub(crate) struct Translation {
+    pub(crate) upstream: Protocol,
+    pub(crate) client: Protocol,
+    pub(crate) voice: Voice,
+    pub(crate) names: Names,
+    /// Stop texts that the upstream was not told.
+    pub(crate) stop: Vec<String>,
+}
+
+impl Translation {
+    /// The way back of this request from an upstream of this protocol.
+    pub(crate) fn new(
+        request: &Request,
+        upstream: Protocol,
+        client: Protocol,
+        voice: Voice,
+        names: Names,
+    ) -> Self {
+        let knows_stops = upstream != Protocol::Responses;
+        Self {
+            upstream,
+            client,
+            voice,
+            names,
+            stop: if knows_stops {
+                Vec::new()
+            } else {
+                request.stop.clone()
+            },
+        }
+    }
+
+    /// A translator of one stream.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::new(self)
+    }
+
+    /// A whole answer in the caller's protocol; the upstream's failure where it is one; nothing where it is neither.
+    pub(crate) fn whole(&self, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+        let mut filter = self.filter();
+        let mut all = Collector::default();
+        let mut passed = Vec::new();
+        for event in whole(self.upstream, body)? {
+            filter.pass(event, &mut passed);
+            passed.drain(..).for_each(|event| all.add(event));
+        }
+        Some(all.finish()?.map(|answer| {
+            let body = match self.client {
+                Protocol::Responses => responses::answer(&answer, &self.voice),
+                Protocol::Messages => messages::answer(&answer, &self.voice),
+                Protocol::Chat | Protocol::Embeddings => chat::answer(&answer, &self.voice),
+            };
+            body.to_string().into()
+        }))
+    }
+
+    fn filter(&self) -> Filter {
+        Filter::new(self.names.clone(), &self.stop)
+    }
+}
+
+/// A whole answer as the events that a stream of it would be. Nothing where it is no answer.
+fn whole(protocol: Protocol, body: &[u8]) -> Option<Vec<Event>> {
+    let parsed: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    match protocol {
+        Protocol::Chat => chat::whole(&parsed),
+        Protocol::Responses => responses::whole(&parsed),
+        Protocol::Messages => messages::whole(&parsed),
+        Protocol::Embeddings => None,
+    }
+}
+
+/// An upstream's error in the body that a caller of this protocol reads.
+pub(crate) fn error_body(client: Protocol, fault: &Fault, request: &str) -> Bytes {
+    let body = match client {
+        Protocol::Messages => serde_json::json!({
+            "type": "error",
+            "error": fault::anthropic(fault),
+            "request_id": request,
+        }),
+        Protocol::Chat | Protocol::Responses | Protocol::Embeddings => {
+            serde_json::json!({"error": fault::openai(fault)})
+        }
+    };
+    body.to_string().into()
+}

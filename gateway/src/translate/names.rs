@@ -1,0 +1,182 @@
+//! Names of tools and ids of calls that every upstream takes, and the way back to what the caller declared.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::neutral::{Kind, Request, Tool};
+
+/// The longest name that all providers take.
+const LONGEST: usize = 64;
+
+/// What the caller declared under a name that the upstream was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// The arguments were put into `value`, for the upstream takes no choice at the root of a schema.
+    pub(crate) wrapped: bool,
+}
+
+/// The names of one request, there and back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    flat: HashMap<(Option<String>, String), String>,
+    declared: HashMap<String, Declared>,
+}
+
+impl Names {
+    /// The names of all tools that a request declares. The same tools have the same names in every request.
+    pub(crate) fn of(request: &Request) -> Self {
+        let mut names = Self::default();
+        for tool in &request.tools {
+            let mut flat = flatten(tool.namespace.as_deref(), &tool.name);
+            if names.declared.contains_key(&flat) {
+                let full = format!(
+                    "{}\0{}",
+                    tool.namespace.as_deref().unwrap_or_default(),
+                    tool.name
+                );
+                flat = shortened(&flat, &full);
+            }
+            names.add(tool, flat);
+        }
+        names
+    }
+
+    fn add(&mut self, tool: &Tool, flat: String) {
+        let wrapped = tool.kind == Kind::Function
+            && tool
+                .schema
+                .as_ref()
+                .and_then(|schema| schema.as_object())
+                .is_some_and(super::schema::is_union);
+        self.flat
+            .insert((tool.namespace.clone(), tool.name.clone()), flat.clone());
+        self.declared.insert(
+            flat,
+            Declared {
+                namespace: tool.namespace.clone(),
+                name: tool.name.clone(),
+                kind: tool.kind,
+                wrapped,
+            },
+        );
+    }
+
+    /// The name that the upstream is given.
+    pub(crate) fn flat(&self, namespace: Option<&str>, name: &str) -> String {
+        let key = (namespace.map(str::to_owned), name.to_owned());
+        self.flat
+            .get(&key)
+            .cloned()
+            .unwrap_or_else(|| flatten(namespace, name))
+    }
+
+    /// What the caller declared under this name.
+    pub(crate) fn declared(&self, flat: &str) -> Option<&Declared> {
+        self.declared.get(flat)
+    }
+}
+
+fn flatten(namespace: Option<&str>, name: &str) -> String {
+    let full = match namespace {
+        Some(space) if space.ends_with("__") => format!("{space}{name}"),
+        Some(space) => format!("{space}__{name}"),
+        None => name.to_owned(),
+    };
+    let legal: String = full
+        .chars()
+        .map(|letter| if is_legal(letter) { letter } else { '_' })
+        .collect();
+    if legal.is_empty() || legal.len() > LONGEST {
+        return shortened(&legal, &full);
+    }
+    legal
+}
+
+/// The beginning of a name and a digest of all of it.
+fn shortened(legal: &str, full: &str) -> String {
+    let head: String = legal.chars().take(47).collect();
+    format!("{head}_{}", digest(full, 8))
+}
+
+fn is_legal(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_' || letter == '-'
+}
+
+/// An id of a call that every provider takes; the same one for the same original, so that its echo fits.
+pub(super) fn call_id(original: &str) -> String {
+    let legal = !original.is_empty() && original.len() <= LONGEST && original.chars().all(is_legal);
+    if legal {
+        original.to_owned()
+    } else {
+        format!("call_{}", digest(original, 12))
+    }
+}
+
+/// The first `bytes` bytes of a text's SHA-256, in hexadecimal.
+pub(super) fn digest(text: &str, bytes: usize) -> String {
+    use std::fmt::Write;
+
+    let mut out = String::new();
+    for byte in Sha256::digest(text.as_bytes()).iter().take(bytes) {
+        write!(out, "{byte:02x}").expect("a text takes more text");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(namespace: Option<&str>, name: &str) -> Tool {
+        Tool {
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+            ..Tool::default()
+        }
+    }
+
+    #[test]
+    fn every_declared_name_has_one_legal_form_and_comes_back() {
+        let long = "x".repeat(80);
+        let request = Request {
+            tools: vec![
+                tool(Some("mcp__db__"), "query"),
+                tool(Some("mcp__db"), "query"),
+                tool(None, "mcp__db__query"),
+                tool(None, "read.file"),
+                tool(None, "read file"),
+                tool(None, &long),
+                tool(None, &format!("{long}y")),
+                tool(None, ""),
+            ],
+            ..Request::default()
+        };
+
+        let names = Names::of(&request);
+
+        for tool in &request.tools {
+            let flat = names.flat(tool.namespace.as_deref(), &tool.name);
+            assert!(
+                (1..=64).contains(&flat.len()) && flat.chars().all(is_legal),
+                "{flat}"
+            );
+            let back = names.declared(&flat).expect("declared");
+            assert_eq!((&back.namespace, &back.name), (&tool.namespace, &tool.name));
+        }
+        assert_eq!(names.flat(Some("mcp__db__"), "query"), "mcp__db__query");
+        assert_eq!(names.flat(Some("other"), "tool"), "other__tool");
+    }
+
+    #[test]
+    fn a_call_id_that_no_provider_takes_becomes_one_that_all_take() {
+        assert_eq!(call_id("call_A-1"), "call_A-1");
+        assert_eq!(call_id("a b"), call_id("a b"));
+        assert_eq!(call_id("a b").len(), 29);
+        assert_ne!(call_id("a b"), call_id("a  b"));
+        assert!(call_id(&"x".repeat(100)).starts_with("call_"));
+    }
+}

@@ -1,0 +1,294 @@
+//! The items of a Responses request, read into turns.
+
+use serde_json::{Map, Value};
+
+use super::{
+    hosted,
+    read_request::{read_format, read_tools},
+};
+use crate::translate::{
+    media,
+    neutral::{
+        Audio, Call, CallResult, Effort, File, Image, Kind, Part, Request, Role, Source, Thought,
+        Turn,
+    },
+    reject::{Reject, list, object, owned, required, set, text},
+};
+
+/// Reads a conversation's items in order.
+pub(super) fn read_items(items: &[Value], request: &mut Request) -> Result<(), Reject> {
+    for (index, item) in items.iter().enumerate() {
+        let at = format!("input[{index}]");
+        read_item(object(item, &at)?, &at, request)?;
+    }
+    Ok(())
+}
+
+fn read_item(item: &Map<String, Value>, at: &str, request: &mut Request) -> Result<(), Reject> {
+    let kind = text(item, "type").unwrap_or("message");
+    match kind {
+        "message" => return message(item, at, request),
+        "reasoning" => say(request, Role::Assistant, Part::Thought(thought(item))),
+        "function_call" | "custom_tool_call" => {
+            let call = call(item, kind, at)?;
+            say(request, Role::Assistant, Part::Call(call));
+        }
+        "tool_search_output" => {
+            read_tools(
+                list(item.get("tools"), at)?,
+                &format!("{at}.tools"),
+                request,
+            )?;
+            let names: Vec<String> = list(item.get("tools"), at)?
+                .iter()
+                .filter_map(|tool| tool.get("name")?.as_str().map(str::to_owned))
+                .collect();
+            let said = Part::Text(format!("Tools found: {}", names.join(", ")));
+            let call = answered(item, request);
+            result(request, call, vec![said], false);
+        }
+        "shell_call_output" => {
+            let parts = vec![Part::Text(shell_output(item))];
+            let call = answered(item, request);
+            result(request, call, parts, false);
+        }
+        output if output.ends_with("_call_output") => {
+            let parts = output_parts(item, at)?;
+            let call = answered(item, request);
+            let failed = text(item, "status") == Some("failed");
+            result(request, call, parts, failed);
+        }
+        "additional_tools" => {
+            read_tools(
+                list(item.get("tools"), at)?,
+                &format!("{at}.tools"),
+                request,
+            )?;
+        }
+        "configuration_update" => {
+            let reasoning = item.get("reasoning").and_then(Value::as_object);
+            let effort = reasoning.and_then(|given| text(given, "effort"));
+            request.reasoning.effort = effort.and_then(Effort::read).or(request.reasoning.effort);
+            let format = item.get("text").and_then(|given| given.get("format"));
+            if let Some(format) = format.filter(|format| !format.is_null()) {
+                request.format = read_format(format)?;
+            }
+        }
+        "item_reference" | "compaction" | "compaction_summary" | "compaction_trigger" => {
+            return Err(Reject::new(
+                at,
+                format!(
+                    "`{at}` is a `{kind}`, which only the upstream that made it can read; send the conversation itself"
+                ),
+            ));
+        }
+        other => match hosted::call(other, item) {
+            Some(call) => say(request, Role::Assistant, Part::Call(call)),
+            None => request.dropped.push(format!("{at} ({other})")),
+        },
+    }
+    Ok(())
+}
+
+/// Adds a part to the turn of its side.
+fn say(request: &mut Request, role: Role, part: Part) {
+    match request.turns.last_mut() {
+        Some(turn) if turn.role == role => turn.parts.push(part),
+        _ => request.turns.push(Turn::new(role, vec![part])),
+    }
+}
+
+fn result(request: &mut Request, call: String, parts: Vec<Part>, failed: bool) {
+    let result = CallResult {
+        call,
+        parts,
+        failed,
+    };
+    say(request, Role::User, Part::Result(result));
+}
+
+/// The call that an output answers: by id, else the last unanswered one of its name.
+fn answered(item: &Map<String, Value>, request: &Request) -> String {
+    if let Some(id) = text(item, "call_id").or_else(|| text(item, "id")) {
+        return id.to_owned();
+    }
+    let name = text(item, "name").unwrap_or_default();
+    let answered: Vec<&str> = request
+        .turns
+        .iter()
+        .flat_map(|turn| &turn.parts)
+        .filter_map(|part| match part {
+            Part::Result(result) => Some(result.call.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut open: Vec<&Call> = request
+        .calls()
+        .filter(|call| call.name == name && !answered.contains(&call.id.as_str()))
+        .collect();
+    open.pop().map(|call| call.id.clone()).unwrap_or_default()
+}
+
+fn message(item: &Map<String, Value>, at: &str, request: &mut Request) -> Result<(), Reject> {
+    let content = item.get("content").unwrap_or(&Value::Null);
+    let parts = parts(content, &format!("{at}.content"))?;
+    match required(item, "role", at)? {
+        "user" => request.turns.push(Turn::new(Role::User, parts)),
+        "assistant" => {
+            for part in parts {
+                say(request, Role::Assistant, part);
+            }
+        }
+        "system" | "developer" => {
+            let texts = parts.into_iter().filter_map(|part| match part {
+                Part::Text(text) => Some(text),
+                _ => None,
+            });
+            let said = texts.collect::<Vec<_>>().join("\n\n");
+            if request.turns.is_empty() {
+                request.system.push(said);
+            } else {
+                let turn = Turn::new(Role::System, vec![Part::Text(said)]);
+                request.turns.push(turn);
+            }
+        }
+        other => {
+            let field = format!("{at}.role");
+            let message = format!("`{field}` cannot be `{other}`");
+            return Err(Reject::new(field, message));
+        }
+    }
+    Ok(())
+}
+
+fn thought(item: &Map<String, Value>) -> Thought {
+    let texts = |name: &str| -> Vec<String> {
+        let parts = item.get(name).and_then(Value::as_array);
+        parts
+            .into_iter()
+            .flatten()
+            .filter_map(|part| part.get("text")?.as_str().map(str::to_owned))
+            .collect()
+    };
+    let mut said = texts("summary");
+    if said.is_empty() {
+        said = texts("content");
+    }
+    Thought {
+        text: said.join("\n\n"),
+        carrier: owned(item, "encrypted_content"),
+    }
+}
+
+fn call(item: &Map<String, Value>, kind: &str, at: &str) -> Result<Call, Reject> {
+    let custom = kind == "custom_tool_call";
+    let args = if custom { "input" } else { "arguments" };
+    Ok(Call {
+        id: required(item, "call_id", at)?.to_owned(),
+        namespace: owned(item, "namespace"),
+        name: required(item, "name", at)?.to_owned(),
+        kind: if custom { Kind::Custom } else { Kind::Function },
+        args: owned(item, args).unwrap_or_default(),
+    })
+}
+
+fn output_parts(item: &Map<String, Value>, at: &str) -> Result<Vec<Part>, Reject> {
+    match item.get("output") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(output @ (Value::String(_) | Value::Array(_))) => {
+            parts(output, &format!("{at}.output"))
+        }
+        Some(other) => Ok(vec![Part::Text(other.to_string())]),
+    }
+}
+
+/// What each command said and how it ended.
+fn shell_output(item: &Map<String, Value>) -> String {
+    let runs = item.get("output").and_then(Value::as_array);
+    let said = runs.into_iter().flatten().map(|run| {
+        let part = |name: &str| run.get(name).and_then(Value::as_str).unwrap_or_default();
+        let ending = match run.get("outcome") {
+            Some(outcome) if outcome.get("type").is_some_and(|kind| kind == "timeout") => {
+                "timed out".to_owned()
+            }
+            Some(outcome) => format!(
+                "exit code {}",
+                outcome
+                    .get("exit_code")
+                    .and_then(Value::as_i64)
+                    .unwrap_or(0)
+            ),
+            None => String::new(),
+        };
+        [part("stdout"), part("stderr"), &ending]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    said.collect::<Vec<_>>().join("\n")
+}
+
+fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
+    if let Value::String(text) = content {
+        return Ok(vec![Part::Text(text.clone())]);
+    }
+    let mut read = Vec::new();
+    for (index, part) in list(Some(content), at)?.iter().enumerate() {
+        let at = format!("{at}[{index}]");
+        read.extend(read_part(object(part, &at)?, at)?);
+    }
+    Ok(read)
+}
+
+fn read_part(part: &Map<String, Value>, at: String) -> Result<Option<Part>, Reject> {
+    Ok(Some(match text(part, "type") {
+        Some("input_text" | "output_text" | "text") => {
+            Part::Text(required(part, "text", &at)?.to_owned())
+        }
+        Some("refusal") => Part::Refusal(required(part, "refusal", &at)?.to_owned()),
+        Some("input_image") => {
+            let Some(url) = text(part, "image_url") else {
+                return Err(Reject::unsupported(format!("{at}.file_id")));
+            };
+            Part::Image(Image {
+                source: media::source(url, &format!("{at}.image_url"))?,
+                detail: owned(part, "detail"),
+                at,
+            })
+        }
+        Some("input_file") => {
+            let source = match (text(part, "file_data"), text(part, "file_url")) {
+                (Some(data), _) if data.starts_with("data:") => {
+                    media::source(data, &format!("{at}.file_data"))?
+                }
+                (Some(data), _) => Source::Data {
+                    media: "application/pdf".to_owned(),
+                    data: data.to_owned(),
+                },
+                (None, Some(url)) => media::source(url, &format!("{at}.file_url"))?,
+                (None, None) => return Err(Reject::unsupported(format!("{at}.file_id"))),
+            };
+            Part::File(File {
+                source,
+                name: owned(part, "filename"),
+                at,
+            })
+        }
+        Some("input_audio") => {
+            let inner = format!("{at}.input_audio");
+            let audio = object(set(part, "input_audio").unwrap_or(&Value::Null), &inner)?;
+            Part::Audio(Audio {
+                data: required(audio, "data", &inner)?.to_owned(),
+                format: required(audio, "format", &inner)?.to_owned(),
+                at,
+            })
+        }
+        Some(_) => return Ok(None),
+        None => {
+            let field = format!("{at}.type");
+            let message = format!("`{field}` must say what kind of content this is");
+            return Err(Reject::new(field, message));
+        }
+    }))
+}

@@ -1,0 +1,331 @@
+//! A Responses request, written for an upstream.
+
+use serde_json::{Map, Value, json};
+
+use crate::translate::{
+    answer::Opaque,
+    media,
+    neutral::{
+        Call, CallResult, Choice, Effort, File, Format, Kind, Part, Request, Role, Source, Tool,
+        Turn, WebSearch,
+    },
+    schema,
+    target::{Target, Thinking},
+    turns::{in_order, joined_text, result_text},
+};
+
+/// The least output limit that is taken.
+const LEAST_OUTPUT: u64 = 16;
+
+/// Writes a request. What has no place is named in `dropped`.
+pub(in crate::translate) fn write(
+    request: &Request,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Map<String, Value> {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put("model", Some(target.model.into()));
+    let instructions = request.system.join("\n\n");
+    put(
+        "instructions",
+        (!instructions.is_empty()).then(|| instructions.into()),
+    );
+    put("input", Some(input(request, target)));
+
+    let mut tools: Vec<Value> = request
+        .tools
+        .iter()
+        .map(|given| tool(given, target))
+        .collect();
+    tools.extend(request.web_search.as_ref().map(web_search));
+    if !tools.is_empty() {
+        put("tools", Some(tools.into()));
+        put(
+            "tool_choice",
+            request
+                .choice
+                .as_ref()
+                .map(|given| choice(given, request, target)),
+        );
+        put("parallel_tool_calls", request.parallel.map(Value::from));
+    }
+    let limit = request.max_output.map(|limit| limit.max(LEAST_OUTPUT));
+    put("max_output_tokens", limit.map(Value::from));
+    put("reasoning", reasoning(request, target));
+    put("text", text(request));
+    sampling(request, target, &mut put, dropped);
+    put("metadata", request.metadata.clone());
+    put("service_tier", request.tier.clone().map(Value::from));
+    put("safety_identifier", request.user.clone().map(Value::from));
+    put(
+        "prompt_cache_key",
+        request.cache_key.clone().map(Value::from),
+    );
+    put("stream", request.streamed.then(|| true.into()));
+    put("store", Some(false.into()));
+    put("include", Some(json!(["reasoning.encrypted_content"])));
+    body
+}
+
+fn sampling(
+    request: &Request,
+    target: &Target<'_>,
+    put: &mut impl FnMut(&str, Option<Value>),
+    dropped: &mut Vec<String>,
+) {
+    let given = &request.sampling;
+    for (name, value) in [("temperature", &given.temperature), ("top_p", &given.top_p)] {
+        if target.traits.samples {
+            put(name, value.clone().map(Value::from));
+        } else if value.is_some() {
+            dropped.push(name.to_owned());
+        }
+    }
+    for (name, given) in [
+        ("top_k", given.top_k.is_some()),
+        ("frequency_penalty", given.frequency_penalty.is_some()),
+        ("presence_penalty", given.presence_penalty.is_some()),
+        ("seed", given.seed.is_some()),
+        ("logit_bias", given.logit_bias.is_some()),
+        ("logprobs", given.top_logprobs.is_some()),
+    ] {
+        if given {
+            dropped.push(name.to_owned());
+        }
+    }
+}
+
+fn reasoning(request: &Request, target: &Target<'_>) -> Option<Value> {
+    if target.traits.thinking == Thinking::Never {
+        return None;
+    }
+    let effort = request.reasoning.effort?.min(target.traits.most_effort);
+    Some(if effort == Effort::Off {
+        json!({"effort": "none"})
+    } else {
+        json!({"effort": effort.word(), "summary": "auto"})
+    })
+}
+
+fn text(request: &Request) -> Option<Value> {
+    let mut text = Map::new();
+    if let Some(verbosity) = &request.verbosity {
+        text.insert("verbosity".to_owned(), verbosity.as_str().into());
+    }
+    match &request.format {
+        Format::Text => {}
+        Format::Json => {
+            text.insert("format".to_owned(), json!({"type": "json_object"}));
+        }
+        Format::Schema(given) => {
+            let strict = given
+                .strict
+                .unwrap_or_else(|| schema::allows_strict(&given.schema));
+            let mut format = json!({"type": "json_schema", "name": given.name});
+            if let Some(description) = &given.description {
+                format["description"] = description.as_str().into();
+            }
+            format["strict"] = (strict && schema::allows_strict(&given.schema)).into();
+            format["schema"] = given.schema.clone();
+            text.insert("format".to_owned(), format);
+        }
+    }
+    (!text.is_empty()).then(|| Value::Object(text))
+}
+
+fn input(request: &Request, target: &Target<'_>) -> Value {
+    let custom: Vec<&str> = request
+        .calls()
+        .filter(|call| call.kind == Kind::Custom)
+        .map(|call| call.id.as_str())
+        .collect();
+    let mut items = Vec::new();
+    for turn in in_order(&request.turns) {
+        match turn.role {
+            Role::System => {
+                items.push(json!({"role": "developer", "content": joined_text(&turn.parts)}));
+            }
+            Role::User => user(&turn, &custom, &mut items),
+            Role::Assistant => assistant(&turn, target, &mut items),
+        }
+    }
+    items.into()
+}
+
+fn user(turn: &Turn, custom: &[&str], items: &mut Vec<Value>) {
+    let mut content = Vec::new();
+    for part in &turn.parts {
+        match part {
+            Part::Result(result) => {
+                let kind = if custom.contains(&result.call.as_str()) {
+                    "custom_tool_call_output"
+                } else {
+                    "function_call_output"
+                };
+                items.push(json!({"type": kind, "call_id": result.call, "output": output(result)}));
+            }
+            part => content.extend(content_part(part)),
+        }
+    }
+    if !content.is_empty() {
+        items.push(json!({"role": "user", "content": content}));
+    }
+}
+
+fn output(result: &CallResult) -> Value {
+    let only_text = result
+        .parts
+        .iter()
+        .all(|part| matches!(part, Part::Text(_)));
+    if only_text {
+        return result_text(result).into();
+    }
+    let mut parts: Vec<Value> = Vec::new();
+    if result.failed {
+        parts.push(json!({"type": "input_text", "text": "Error:"}));
+    }
+    parts.extend(result.parts.iter().filter_map(content_part));
+    parts.into()
+}
+
+fn content_part(part: &Part) -> Option<Value> {
+    match part {
+        Part::Text(text) | Part::Refusal(text) => Some(json!({"type": "input_text", "text": text})),
+        Part::Image(image) => {
+            let detail = image.detail.as_deref().unwrap_or("auto");
+            Some(
+                json!({"type": "input_image", "image_url": media::url(&image.source), "detail": detail}),
+            )
+        }
+        Part::File(file) => Some(file_part(file)),
+        Part::Audio(audio) => Some(json!({"type": "input_audio",
+            "input_audio": {"data": audio.data, "format": audio.format}})),
+        Part::Thought(_) | Part::Call(_) | Part::Result(_) => None,
+    }
+}
+
+fn file_part(file: &File) -> Value {
+    match &file.source {
+        Source::Url(url) => json!({"type": "input_file", "file_url": url}),
+        Source::Data { media, data } if media == "text/plain" => {
+            let title = file.name.as_deref().unwrap_or("document");
+            json!({"type": "input_text", "text": format!("{title}:\n{data}")})
+        }
+        Source::Data { .. } => {
+            let name = file.name.as_deref().unwrap_or("document.pdf");
+            json!({"type": "input_file", "file_data": media::url(&file.source), "filename": name})
+        }
+    }
+}
+
+fn assistant(turn: &Turn, target: &Target<'_>, items: &mut Vec<Value>) {
+    let mut texts: Vec<&str> = Vec::new();
+    let flush = |texts: &mut Vec<&str>, items: &mut Vec<Value>| {
+        if !texts.is_empty() {
+            items.push(json!({"role": "assistant", "content": texts.join("\n\n")}));
+            texts.clear();
+        }
+    };
+    for part in &turn.parts {
+        match part {
+            Part::Text(text) | Part::Refusal(text) => texts.push(text),
+            Part::Thought(thought) => {
+                let opened = thought
+                    .carrier
+                    .as_deref()
+                    .and_then(|carrier| target.carriers.open(carrier));
+                if let Some(Opaque::Encrypted(content)) = opened.and_then(|opened| opened.opaque) {
+                    flush(&mut texts, items);
+                    items.push(
+                        json!({"type": "reasoning", "summary": [], "encrypted_content": content}),
+                    );
+                }
+            }
+            Part::Call(given) => {
+                flush(&mut texts, items);
+                items.push(call(given, target));
+            }
+            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) => {}
+        }
+    }
+    flush(&mut texts, items);
+}
+
+fn call(call: &Call, target: &Target<'_>) -> Value {
+    let name = target.names.flat(call.namespace.as_deref(), &call.name);
+    if call.kind == Kind::Custom {
+        return json!({"type": "custom_tool_call", "call_id": call.id, "name": name, "input": call.args});
+    }
+    let args = if call.args.trim().is_empty() {
+        "{}"
+    } else {
+        &call.args
+    };
+    json!({"type": "function_call", "call_id": call.id, "name": name, "arguments": args})
+}
+
+fn tool(tool: &Tool, target: &Target<'_>) -> Value {
+    let name = target.names.flat(tool.namespace.as_deref(), &tool.name);
+    let custom = tool.kind == Kind::Custom;
+    let kind = if custom { "custom" } else { "function" };
+    let mut declared = json!({"type": kind, "name": name});
+    if let Some(description) = &tool.description {
+        declared["description"] = description.as_str().into();
+    }
+    if custom {
+        if let Some(grammar) = &tool.grammar {
+            declared["format"] = json!({"type": "grammar", "syntax": grammar.syntax, "definition": grammar.definition});
+        }
+        return declared;
+    }
+    let parameters = schema::tidy(tool.schema.as_ref());
+    // Left out, it would mean: try strict.
+    declared["strict"] = (tool.strict == Some(true) && schema::allows_strict(&parameters)).into();
+    declared["parameters"] = parameters;
+    declared
+}
+
+fn web_search(search: &WebSearch) -> Value {
+    let mut tool = json!({"type": "web_search"});
+    if let Some(domains) = &search.allowed_domains {
+        tool["filters"] = json!({"allowed_domains": domains});
+    }
+    if let Some(location) = &search.user_location {
+        tool["user_location"] = location.clone();
+    }
+    if let Some(size) = &search.context_size {
+        tool["search_context_size"] = size.as_str().into();
+    }
+    tool
+}
+
+fn choice(choice: &Choice, request: &Request, target: &Target<'_>) -> Value {
+    let named = |namespace: Option<&str>, name: &str| {
+        let custom = request
+            .tools
+            .iter()
+            .any(|tool| tool.name == name && tool.kind == Kind::Custom);
+        let kind = if custom { "custom" } else { "function" };
+        json!({"type": kind, "name": target.names.flat(namespace, name)})
+    };
+    match choice {
+        Choice::Never => "none".into(),
+        Choice::Auto => "auto".into(),
+        Choice::Must => "required".into(),
+        Choice::One { namespace, name } => named(namespace.as_deref(), name),
+        Choice::Among { must, names } => {
+            let tools: Vec<Value> = names
+                .iter()
+                .map(|(namespace, name)| named(namespace.as_deref(), name))
+                .collect();
+            let mode = if *must { "required" } else { "auto" };
+            json!({"type": "allowed_tools", "mode": mode, "tools": tools})
+        }
+        Choice::Hosted(kind) => json!({"type": kind}),
+    }
+}

@@ -1,0 +1,124 @@
+//! A stream on its way from one protocol to another, event by event.
+
+use bytes::Bytes;
+use entity::Protocol;
+
+use super::{
+    Translation,
+    answer::{Event, Fault},
+    chat,
+    filter::Filter,
+    messages, responses,
+};
+
+/// The most that one answer may weigh: what writers keep of it stays below this.
+const MOST_BYTES: usize = 32 << 20;
+
+/// Translates one stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    reader: Reader,
+    filter: Filter,
+    writer: Writer,
+    weight: usize,
+    ended: bool,
+}
+
+/// Reads events of one protocol.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Chat(chat::Reader),
+    Responses(responses::Reader),
+    Messages(messages::Reader),
+}
+
+#[derive(Debug)]
+enum Writer {
+    Chat(chat::Writer),
+    Responses(responses::Writer),
+    Messages(messages::Writer),
+}
+
+impl Stream {
+    pub(super) fn new(translation: &Translation) -> Self {
+        let voice = translation.voice.clone();
+        Self {
+            reader: Reader::of(translation.upstream),
+            filter: translation.filter(),
+            writer: match translation.client {
+                Protocol::Responses => Writer::Responses(responses::Writer::new(voice)),
+                Protocol::Messages => Writer::Messages(messages::Writer::new(voice)),
+                Protocol::Chat | Protocol::Embeddings => Writer::Chat(chat::Writer::new(voice)),
+            },
+            weight: 0,
+            ended: false,
+        }
+    }
+
+    /// What the caller gets for the data of one event; often nothing.
+    pub(crate) fn translate(&mut self, data: &[u8]) -> Bytes {
+        let mut events = Vec::new();
+        self.reader.read(data.trim_ascii(), &mut events);
+        self.write(events)
+    }
+
+    /// What the caller still gets when the upstream has closed the stream.
+    pub(crate) fn end(&mut self) -> Bytes {
+        let mut events = Vec::new();
+        self.reader.end(&mut events);
+        self.write(events)
+    }
+
+    fn write(&mut self, events: Vec<Event>) -> Bytes {
+        let mut passed = Vec::new();
+        for event in events {
+            self.weight = self.weight.saturating_add(event.weight());
+            self.filter.pass(event, &mut passed);
+        }
+        if self.weight > MOST_BYTES && !self.ended {
+            passed.push(Event::Fault(Fault {
+                code: "server_error".to_owned(),
+                message: "The answer is larger than can be carried.".to_owned(),
+            }));
+        }
+        let mut out = Vec::new();
+        for event in passed {
+            if self.ended {
+                break;
+            }
+            self.ended = matches!(event, Event::End(_) | Event::Fault(_));
+            match &mut self.writer {
+                Writer::Chat(writer) => writer.write(event, &mut out),
+                Writer::Responses(writer) => writer.write(event, &mut out),
+                Writer::Messages(writer) => writer.write(event, &mut out),
+            }
+        }
+        out.into()
+    }
+}
+
+impl Reader {
+    pub(super) fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Responses => Self::Responses(responses::Reader::default()),
+            Protocol::Messages => Self::Messages(messages::Reader::default()),
+            Protocol::Chat | Protocol::Embeddings => Self::Chat(chat::Reader::default()),
+        }
+    }
+
+    pub(super) fn read(&mut self, data: &[u8], out: &mut Vec<Event>) {
+        match self {
+            Self::Chat(reader) => reader.read(data, out),
+            Self::Responses(reader) => reader.read(data, out),
+            Self::Messages(reader) => reader.read(data, out),
+        }
+    }
+
+    pub(super) fn end(&mut self, out: &mut Vec<Event>) {
+        match self {
+            Self::Chat(reader) => reader.end(out),
+            Self::Responses(reader) => reader.end(out),
+            Self::Messages(reader) => reader.end(out),
+        }
+    }
+}

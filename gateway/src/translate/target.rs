@@ -1,0 +1,180 @@
+//! The upstream that a request is written for: its name for the model, and what that model takes.
+
+use std::collections::BTreeSet;
+
+use entity::Protocol;
+
+use super::{
+    carrier::Carriers,
+    names::Names,
+    neutral::{Effort, Request},
+};
+
+/// An upstream, as far as a request depends on it.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) protocol: Protocol,
+    /// The upstream's own name for the model.
+    pub(crate) model: &'a str,
+    /// The output limit of a request that names none, where the protocol demands one.
+    pub(crate) default_output: u64,
+    /// The most that the model can put out, where known.
+    pub(crate) most_output: Option<u64>,
+    pub(crate) traits: Traits,
+    pub(crate) carriers: &'a Carriers,
+    pub(crate) names: &'a Names,
+}
+
+/// What a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traits {
+    pub(crate) thinking: Thinking,
+    /// Takes temperature and its like.
+    pub(crate) samples: bool,
+    pub(crate) most_effort: Effort,
+    /// Wants its thoughts back with its calls.
+    pub(crate) echoes: bool,
+    /// The upstream is `OpenAI` itself, which takes fields that others refuse.
+    pub(crate) is_openai: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    /// It cannot.
+    Never,
+    /// Within a budget of tokens.
+    Budget,
+    /// As hard as it is told.
+    Adaptive,
+    /// As `Adaptive`, and it cannot be switched off.
+    Always,
+}
+
+impl Traits {
+    /// What is known of a model: by the words of the price table, else by the name of its family.
+    pub(crate) fn of(protocol: Protocol, model: &str, words: &BTreeSet<String>) -> Self {
+        let has = |word: &str| words.contains(word);
+        let name = model.to_ascii_lowercase();
+        let thinking = if has("thinking_always_on") {
+            Thinking::Always
+        } else if has("adaptive_thinking") {
+            Thinking::Adaptive
+        } else if has("reasoning") && protocol == Protocol::Messages {
+            Thinking::Budget
+        } else if has("reasoning") || words.is_empty() {
+            by_name(&name)
+        } else {
+            Thinking::Never
+        };
+        let modern = matches!(thinking, Thinking::Adaptive | Thinking::Always);
+        let legacy =
+            has("legacy_thinking") || ["-4-6", "-4.6"].iter().any(|old| name.contains(old));
+        let samples = match protocol {
+            Protocol::Messages => !modern || legacy,
+            Protocol::Responses => !(has("reasoning") || is_openai_reasoner(&name)),
+            Protocol::Chat | Protocol::Embeddings => true,
+        };
+        let most_effort = if words.is_empty() || has("max_reasoning_effort") {
+            Effort::Max
+        } else if has("xhigh_reasoning_effort") {
+            Effort::Xhigh
+        } else {
+            Effort::High
+        };
+        Self {
+            thinking,
+            samples,
+            most_effort,
+            echoes: ["deepseek", "kimi", "mimo"]
+                .iter()
+                .any(|vendor| name.contains(vendor)),
+            is_openai: false,
+        }
+    }
+}
+
+fn is_openai_reasoner(name: &str) -> bool {
+    ["gpt-5", "gpt-6", "o1", "o3", "o4"]
+        .iter()
+        .any(|family| name.starts_with(family))
+}
+
+/// Models before Claude 4.6 think within a budget, those before 3.7 not at all; what is unknown is taken for new.
+fn by_name(name: &str) -> Thinking {
+    let Some(rest) = name.split("claude-").nth(1) else {
+        return Thinking::Adaptive;
+    };
+    let digits: Vec<u32> = rest
+        .split(['-', '.', '@', ':'])
+        .filter_map(|piece| piece.parse().ok())
+        .take(2)
+        .collect();
+    let version = match digits.as_slice() {
+        [major, minor] if *minor < 100 => (*major, *minor),
+        [major, ..] => (*major, 0),
+        [] => return Thinking::Adaptive,
+    };
+    match version {
+        (0..=2, _) | (3, 0..=6) => Thinking::Never,
+        (3, _) | (4, 0..=5) => Thinking::Budget,
+        _ => Thinking::Adaptive,
+    }
+}
+
+impl Target<'_> {
+    /// The output limit where the protocol demands one.
+    pub(crate) fn output_limit(&self, request: &Request) -> u64 {
+        let asked = request.max_output.unwrap_or(self.default_output);
+        self.most_output
+            .map_or(asked, |most| asked.min(most))
+            .max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_known_by_the_price_table_or_by_its_name() {
+        use Thinking::{Adaptive, Always, Budget, Never};
+        let table: &[(&str, &[&str], Thinking, bool)] = &[
+            ("M", &[], Adaptive, false),
+            ("claude-opus-4-8", &[], Adaptive, false),
+            ("claude-opus-4-6", &[], Adaptive, true),
+            ("anthropic/claude-sonnet-4-5-20250929", &[], Budget, true),
+            ("claude-sonnet-4-20250514", &[], Budget, true),
+            ("claude-3-5-haiku-20241022", &[], Never, true),
+            ("claude-x", &["reasoning"], Budget, true),
+            ("claude-x", &["vision"], Never, true),
+            (
+                "claude-x",
+                &["reasoning", "adaptive_thinking"],
+                Adaptive,
+                false,
+            ),
+            (
+                "claude-x",
+                &["adaptive_thinking", "thinking_always_on"],
+                Always,
+                false,
+            ),
+            (
+                "claude-x",
+                &["adaptive_thinking", "legacy_thinking"],
+                Adaptive,
+                true,
+            ),
+        ];
+
+        for (name, words, thinking, samples) in table {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let traits = Traits::of(Protocol::Messages, name, &words);
+            assert_eq!(
+                (traits.thinking, traits.samples),
+                (*thinking, *samples),
+                "{name} {words:?}"
+            );
+        }
+    }
+}
