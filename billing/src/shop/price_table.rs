@@ -218,6 +218,7 @@ impl RawLine {
                 .capabilities
                 .into_iter()
                 .filter_map(|(word, can)| can.then_some(word))
+                .chain((self.mode == "responses").then(|| "responses_only".to_owned()))
                 .collect(),
             shutdown: self.shutdown_date,
             model: self.model,

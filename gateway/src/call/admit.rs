@@ -10,6 +10,7 @@ use outbound::HeaderMap;
 
 use super::{
     Call,
+    foreign::Foreign,
     refusal::{model_blocked, not_read},
     route::{self, Conversation},
 };
@@ -58,16 +59,21 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
             Protocol::Chat | Protocol::Messages | Protocol::Embeddings => &request.body,
         },
     };
+    let foreign = Foreign::new(&request);
     let channels = route::channels(
         group,
         model.id,
-        request.protocol,
+        |channel| foreign.translates(channel, &model),
         conversation,
         &inner.cooldowns,
     );
     if channels.is_empty() {
-        return Err(no_channel(&snapshot, group, &model, request.protocol));
+        let refusal = foreign.refusal();
+        return Err(
+            refusal.unwrap_or_else(|| no_channel(&snapshot, group, &model, request.protocol))
+        );
     }
+    let foreign = foreign.request();
 
     let multiplier_ppm = multiplier(gateway, &request, group, &model).await?;
     let input_upper = input_upper(&request.reading, &model);
@@ -109,6 +115,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         caller: request.caller,
         reading: request.reading,
         body: request.body,
+        foreign,
         forwarded: request.forwarded,
         multiplier_ppm,
         model,

@@ -19,12 +19,14 @@ use super::{
     client::Client,
     cooldown::Severity,
     events::{Events, whole},
+    foreign::{self, Crossing},
 };
 use crate::{
     catalog::{Channel, Upstream, endpoint},
     error::{Code, Refusal},
     gateway::Gateway,
     sandbox,
+    translate::without_carriers,
     wire::{
         sse::Frame,
         tap::{self, Failure, Seen, Tap},
@@ -92,30 +94,50 @@ async fn ask(gateway: &Gateway, call: &Call, channel: &Channel) -> Outcome {
         .models
         .get(&call.model.id)
         .map_or(call.model.name.as_str(), String::as_str);
+    let mut crossing = foreign::cross(gateway, call, channel, upstream_model);
+    loop {
+        let body = match &crossing {
+            Some(crossing) => crossing.body.clone(),
+            None => native(call, upstream_model),
+        };
+        let reply = match send(gateway, call, channel, crossing.as_ref(), body).await {
+            Ok(reply) => reply,
+            Err(error) => return Outcome::Failed(unsent(&error)),
+        };
+
+        if (200..300).contains(&reply.status) {
+            return if call.reading.streamed {
+                open(gateway, call, crossing.as_ref(), reply).await
+            } else {
+                read_whole(gateway, call, crossing.as_ref(), reply).await
+            };
+        }
+        match refused(call, crossing.as_ref(), reply).await {
+            Refused::Outcome(outcome) => return outcome,
+            // Only once: the next request has none that could be refused.
+            Refused::Thoughts => {
+                crossing = foreign::without_thoughts(gateway, call, channel, upstream_model);
+            }
+        }
+    }
+}
+
+/// The request for an upstream of its own protocol, with the smallest edits.
+fn native(call: &Call, upstream_model: &str) -> Bytes {
     let body = call
         .reading
         .body_for(call.protocol, &call.body, upstream_model, call.output_limit);
-    let reply = match send(gateway, call, channel, body).await {
-        Ok(reply) => reply,
-        Err(error) => return Outcome::Failed(unsent(&error)),
-    };
-
-    if !(200..300).contains(&reply.status) {
-        return refused(call, reply).await;
-    }
-    if call.reading.streamed {
-        open(gateway, call, reply).await
-    } else {
-        read_whole(gateway, call, reply).await
-    }
+    without_carriers(call.protocol, &body).unwrap_or(body)
 }
 
 async fn send(
     gateway: &Gateway,
     call: &Call,
     channel: &Channel,
+    crossing: Option<&Crossing>,
     body: Bytes,
 ) -> Result<Reply, SendError> {
+    let upstream = crossing.map_or(call.protocol, |crossing| crossing.upstream);
     let config = &gateway.inner.config;
     match &channel.upstream {
         Upstream::Sandbox => {
@@ -147,8 +169,8 @@ async fn send(
                 .outbound
                 .send(outbound::Call {
                     method: Method::POST,
-                    url: provider::endpoint(*kind, base, endpoint(call.protocol)),
-                    headers: headers(call, credential),
+                    url: provider::endpoint(*kind, base, endpoint(upstream)),
+                    headers: headers(call, crossing, credential),
                     body,
                     header_timeout: Some(limit),
                 })
@@ -163,7 +185,7 @@ async fn send(
 }
 
 /// Headers from scratch: what the protocol needs, what the caller may say, and the channel's own secret.
-fn headers(call: &Call, credential: &HeaderMap) -> HeaderMap {
+fn headers(call: &Call, crossing: Option<&Crossing>, credential: &HeaderMap) -> HeaderMap {
     let mut headers = credential.clone();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.reading.streamed {
@@ -172,8 +194,11 @@ fn headers(call: &Call, credential: &HeaderMap) -> HeaderMap {
         "application/json"
     };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    for (name, value) in &call.forwarded {
-        headers.insert(name.clone(), value.clone());
+    // What the caller says to its own protocol means nothing to another.
+    if crossing.is_none() {
+        for (name, value) in &call.forwarded {
+            headers.insert(name.clone(), value.clone());
+        }
     }
     headers
 }
@@ -185,11 +210,24 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
 
 /// Waits for the first event, for a failure there can still be another channel's success. A long silence is let
 /// through, so that the client gets its signs of life.
-async fn open(gateway: &Gateway, call: &Call, reply: Reply) -> Outcome {
-    let mut opened = Opened {
-        events: Events::new(reply.body),
-        tap: Tap::new(call.protocol),
-        first: None,
+async fn open(
+    gateway: &Gateway,
+    call: &Call,
+    crossing: Option<&Crossing>,
+    reply: Reply,
+) -> Outcome {
+    let events = Events::new(reply.body);
+    let mut opened = match crossing {
+        Some(crossing) => Opened {
+            events: events.translated(&crossing.translation),
+            tap: Tap::new(crossing.upstream),
+            first: None,
+        },
+        None => Opened {
+            events,
+            tap: Tap::new(call.protocol),
+            first: None,
+        },
     };
     let first = timeout(gateway.inner.config.heartbeat, async {
         loop {
@@ -215,23 +253,46 @@ async fn open(gateway: &Gateway, call: &Call, reply: Reply) -> Outcome {
     Outcome::Stream(opened)
 }
 
-async fn read_whole(gateway: &Gateway, call: &Call, reply: Reply) -> Outcome {
+async fn read_whole(
+    gateway: &Gateway,
+    call: &Call,
+    crossing: Option<&Crossing>,
+    reply: Reply,
+) -> Outcome {
     let config = &gateway.inner.config;
     let body = match timeout(config.whole_answer, whole(reply.body, config.idle)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return Outcome::Failed(unsent(&error)),
         Err(_) => return Outcome::Failed(passing("no whole answer in time".to_owned())),
     };
-    let mut tap = Tap::new(call.protocol);
-    match tap.see_whole(&body) {
+    let mut tap = Tap::new(crossing.map_or(call.protocol, |crossing| crossing.upstream));
+    let seen = tap.see_whole(&body);
+    let body = match crossing {
+        Some(crossing) if seen == Seen::End => match crossing.translation.whole(&body) {
+            Some(Ok(translated)) => translated,
+            Some(Err(fault)) => return Outcome::Failed(passing(fault.message)),
+            None => {
+                return Outcome::Failed(passing("the answer is not in the protocol".to_owned()));
+            }
+        },
+        _ => body,
+    };
+    match seen {
         Seen::Failure(failure) => Outcome::Failed(passing(wording(&failure))),
         Seen::Garbage => Outcome::Failed(passing("the answer is not in the protocol".to_owned())),
         Seen::Idle | Seen::Content | Seen::UsageOnly | Seen::End => Outcome::Whole { body, tap },
     }
 }
 
+/// What becomes of an error answer.
+enum Refused {
+    Outcome(Outcome),
+    /// The upstream will not have its own earlier thoughts back; without them it may take the request.
+    Thoughts,
+}
+
 /// Sorts an error answer: the caller's fault passes through in full, an account's fault never does.
-async fn refused(call: &Call, reply: Reply) -> Outcome {
+async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Reply) -> Refused {
     let status = reply.status;
     let body = timeout(ERROR_WITHIN, first_bytes(reply.body))
         .await
@@ -242,7 +303,13 @@ async fn refused(call: &Call, reply: Reply) -> Outcome {
         None => format!("status {status}"),
     };
     let account = failure.as_ref().is_some_and(is_account_fault);
-    match status {
+    let stale = crossing.is_some_and(|crossing| crossing.has_thoughts)
+        && status == 400
+        && failure.as_ref().is_some_and(foreign::refuses_thoughts);
+    if stale {
+        return Refused::Thoughts;
+    }
+    Refused::Outcome(match status {
         400 | 413 | 422 if !account => {
             let refusal = Refusal::new(
                 Code::UpstreamError,
@@ -252,10 +319,12 @@ async fn refused(call: &Call, reply: Reply) -> Outcome {
                 ),
             );
             // Only a body in the protocol's own form is worth its words.
-            Outcome::CallerFault(if failure.is_some() {
-                refusal.verbatim(status, body)
-            } else {
-                refusal.with_status(status)
+            Outcome::CallerFault(match failure {
+                Some(failure) if crossing.is_some() => {
+                    refusal.verbatim(status, foreign::error_body(call, &failure))
+                }
+                Some(_) => refusal.verbatim(status, body),
+                None => refusal.with_status(status),
             })
         }
         401..=403 => Outcome::Failed(Failed {
@@ -277,7 +346,7 @@ async fn refused(call: &Call, reply: Reply) -> Outcome {
                 secret_refused: false,
             })
         }
-    }
+    })
 }
 
 async fn first_bytes(mut body: outbound::BodyStream) -> Bytes {

@@ -81,7 +81,8 @@ impl Client {
 
     /// Hands on a piece; waits while the client is slow, up to its limit.
     pub(super) async fn send(&mut self, piece: Bytes) {
-        if self.is_gone() {
+        // A piece of nothing would end a chunked body.
+        if self.is_gone() || piece.is_empty() {
             return;
         }
         tokio::select! {

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use entity::Protocol;
 use futures_util::StreamExt;
 use outbound::{BodyStream, SendError};
 use tokio::time::timeout;
 
-use crate::wire::sse::{Frame, Splitter};
+use crate::{
+    translate::{Stream, Translation},
+    wire::sse::{Frame, Splitter},
+};
 
 /// No event is longer: generated pictures come in pieces below this.
 const LONGEST_EVENT: usize = 16 << 20;
@@ -19,6 +23,8 @@ pub(super) struct Events {
     body: BodyStream,
     splitter: Splitter,
     ended: bool,
+    /// Puts the events into the caller's protocol, with how the upstream's own ends.
+    translator: Option<(Stream, &'static [u8])>,
 }
 
 impl Events {
@@ -27,7 +33,18 @@ impl Events {
             body,
             splitter: Splitter::new(LONGEST_EVENT),
             ended: false,
+            translator: None,
         }
+    }
+
+    /// The same events, their bytes as the caller reads them and their data as the upstream wrote it.
+    pub(super) fn translated(mut self, translation: &Translation) -> Self {
+        let end: &[u8] = match translation.upstream {
+            Protocol::Messages => br#"{"type":"message_stop"}"#,
+            Protocol::Chat | Protocol::Responses | Protocol::Embeddings => b"[DONE]",
+        };
+        self.translator = Some((translation.stream(), end));
+        self
     }
 
     /// The next event; `None` at the end. Loses nothing when it is dropped before it is done.
@@ -37,11 +54,14 @@ impl Events {
                 .splitter
                 .next_frame()
                 .map_err(|error| error.to_string())?;
-            if frame.is_some() {
-                return Ok(frame);
+            if let Some(frame) = frame {
+                return Ok(Some(self.put(frame)));
             }
             if self.ended {
-                return Ok(self.splitter.finish().map(closed));
+                return Ok(match self.splitter.finish() {
+                    Some(frame) => Some(self.put(closed(frame))),
+                    None => self.close(),
+                });
             }
             match self.body.next().await {
                 Some(Ok(piece)) => self.splitter.push(&piece),
@@ -49,6 +69,27 @@ impl Events {
                 None => self.ended = true,
             }
         }
+    }
+
+    fn put(&mut self, frame: Frame) -> Frame {
+        match &mut self.translator {
+            Some((translator, _)) => Frame {
+                raw: translator.translate(&frame.data),
+                ..frame
+            },
+            None => frame,
+        }
+    }
+
+    /// The end that an upstream leaves out which closes the stream after its last word.
+    fn close(&mut self) -> Option<Frame> {
+        let (mut translator, end) = self.translator.take()?;
+        let (raw, complete) = translator.end();
+        complete.then(|| Frame {
+            raw,
+            event: Bytes::new(),
+            data: Bytes::from_static(end),
+        })
     }
 
     /// Reads to the end, so that the connection can be used again.

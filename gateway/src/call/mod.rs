@@ -6,6 +6,7 @@ mod attempt;
 mod client;
 mod cooldown;
 mod events;
+mod foreign;
 mod handle;
 mod refusal;
 mod relay;
@@ -27,6 +28,7 @@ use outbound::HeaderMap;
 use crate::{
     catalog::{Channel, Model, Price},
     reply::Visit,
+    translate::neutral,
     wire::reading::Reading,
 };
 use entity::Protocol;
@@ -39,6 +41,8 @@ pub(crate) struct Call {
     reading: Reading,
     /// The decoded body as it came.
     body: Bytes,
+    /// The request free of its protocol, where a channel of another one may serve it.
+    foreign: Option<Arc<neutral::Request>>,
     /// Headers of the caller that the upstream has to see.
     forwarded: HeaderMap,
     model: Arc<Model>,

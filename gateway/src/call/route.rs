@@ -1,4 +1,5 @@
-//! In which order the channels of a call are tried: working ones first, then priority, then a draw by weight.
+//! In which order the channels of a call are tried: working ones first, then priority, then those that speak the
+//! call's own protocol, then a draw by weight.
 //!
 //! The draw is not random but of the conversation: the same key and the same beginning of a prompt go to the same
 //! channel as long as it is there, for its cache knows them.
@@ -8,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use entity::{KeyId, ModelId, Protocol};
+use entity::{KeyId, ModelId};
 
 use super::cooldown::Cooldowns;
 use crate::catalog::{Channel, Group};
@@ -23,30 +24,34 @@ pub(super) struct Conversation<'a> {
 /// The beginning of a prompt that providers cache is longer than this; requests shorter than it have little to gain.
 const PREFIX_BYTES: usize = 2_048;
 
-/// The channels that can serve the call, in order.
+/// The channels that can serve the call, in order. `translates` says whether the call has to be translated for one,
+/// and nothing where it cannot be.
 pub(super) fn channels(
     group: &Group,
     model: ModelId,
-    protocol: Protocol,
+    translates: impl Fn(&Channel) -> Option<bool>,
     conversation: Conversation<'_>,
     cooldowns: &Cooldowns,
 ) -> Vec<Arc<Channel>> {
     let mut able: Vec<_> = group
         .channels
         .iter()
-        .filter(|channel| channel.models.contains_key(&model) && channel.speaks(protocol))
-        .map(|channel| (cooldowns.left(channel.id), channel))
+        .filter(|channel| channel.models.contains_key(&model))
+        .filter_map(|channel| {
+            let foreign = translates(channel)?;
+            Some((
+                (cooldowns.left(channel.id), channel.priority, foreign),
+                channel,
+            ))
+        })
         .collect();
-    able.sort_by_key(|(left, channel)| (*left, channel.priority, channel.id));
+    able.sort_by_key(|(tier, channel)| (*tier, channel.id));
 
     let mut ordered = Vec::with_capacity(able.len());
     let mut seed = conversation.seed();
     let mut rest = able.as_slice();
-    while let Some(((left, first), _)) = rest.split_first() {
-        let same = rest
-            .iter()
-            .take_while(|(other, channel)| other == left && channel.priority == first.priority)
-            .count();
+    while let Some(((tier, _), _)) = rest.split_first() {
+        let same = rest.iter().take_while(|(other, _)| other == tier).count();
         let (tier, after) = rest.split_at(same);
         draw(tier, &mut seed, &mut ordered);
         rest = after;
@@ -129,7 +134,8 @@ mod tests {
             key: KeyId::from_uuid(model.uuid()),
             body: body.as_bytes(),
         };
-        channels(group, model, Protocol::Chat, conversation, cooldowns)
+        let native = |channel: &Channel| Some(channel.name.starts_with("foreign"));
+        channels(group, model, native, conversation, cooldowns)
             .iter()
             .map(|channel| channel.name.clone())
             .collect()
@@ -158,6 +164,22 @@ mod tests {
         }
 
         assert!((850..950).contains(&heavy_first), "{heavy_first}");
+    }
+
+    #[test]
+    fn the_protocol_of_the_call_goes_before_a_translation() {
+        let model = ModelId::fresh();
+        let all = [
+            channel("foreign", 0, 1_000, model),
+            channel("native", 0, 1, model),
+            channel("foreign first", -1, 1, model),
+        ];
+        let group = group(&all);
+
+        assert_eq!(
+            order(&group, model, "x", &Cooldowns::default()),
+            ["foreign first", "native", "foreign"]
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Draws the picture from the tables.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use billing::rating;
 use entity::{
@@ -71,11 +74,20 @@ async fn models(db: &Database, now: Timestamp) -> Result<Vec<Arc<Model>>, DbErr>
                 status_reason: row.status_reason,
                 context_window: row.context_window.and_then(|size| size.try_into().ok()),
                 max_output: row.max_output.and_then(|size| size.try_into().ok()),
+                words: words(&row.capabilities),
                 created_at: row.created_at,
                 price,
             })
         })
         .collect())
+}
+
+/// What a model can do, as words; a list that cannot be read says nothing.
+fn words(json: &str) -> BTreeSet<String> {
+    let said: HashMap<String, bool> = serde_json::from_str(json).unwrap_or_default();
+    said.into_iter()
+        .filter_map(|(word, can)| can.then_some(word))
+        .collect()
 }
 
 /// A price that does not compute is no price: the model is refused rather than given away.

@@ -1,6 +1,9 @@
 //! The picture itself: groups with their channels, models with their prices.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use billing::rating;
 use entity::{ChannelId, GroupId, ModelId, PriceVersionId, Protocol, Timestamp, channel, model};
@@ -72,6 +75,8 @@ pub(crate) struct Model {
     pub(crate) status_reason: Option<String>,
     pub(crate) context_window: Option<u64>,
     pub(crate) max_output: Option<u64>,
+    /// What the price table says that it can do.
+    pub(crate) words: BTreeSet<String>,
     pub(crate) created_at: Timestamp,
     /// None where no price is in force: such a model is never served.
     pub(crate) price: Option<Price>,
@@ -149,7 +154,26 @@ impl Group {
 }
 
 impl Channel {
-    /// Whether the channel can be asked in this protocol. Where it cannot, a translation would go.
+    /// The protocol in which a call of this one is asked here: the same where the channel speaks it and the model is
+    /// served in it, else the one to translate to; none where nothing can be translated.
+    pub(crate) fn way(&self, protocol: Protocol, model: &Model) -> Option<Protocol> {
+        let Upstream::Provider { kind, .. } = &self.upstream else {
+            return Some(protocol);
+        };
+        let only_responses =
+            *kind == provider::Kind::OpenAi && model.words.contains(RESPONSES_ONLY);
+        if self.speaks(protocol) && !(only_responses && protocol == Protocol::Chat) {
+            return Some(protocol);
+        }
+        match (protocol, kind) {
+            (Protocol::Embeddings, _) => None,
+            (_, provider::Kind::Anthropic) => Some(Protocol::Messages),
+            (_, provider::Kind::OpenAi) => Some(Protocol::Responses),
+            (_, provider::Kind::OpenAiCompatible) => Some(Protocol::Chat),
+        }
+    }
+
+    /// Whether the channel can be asked in this protocol itself.
     pub(crate) fn speaks(&self, protocol: Protocol) -> bool {
         match &self.upstream {
             Upstream::Sandbox => true,
@@ -157,6 +181,9 @@ impl Channel {
         }
     }
 }
+
+/// The price table's word for a model that `OpenAI` serves in no other protocol.
+const RESPONSES_ONLY: &str = "responses_only";
 
 /// The provider's endpoint for a protocol.
 pub(crate) fn endpoint(protocol: Protocol) -> Endpoint {

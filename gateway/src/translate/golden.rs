@@ -122,7 +122,7 @@ pub(super) fn translated_stream(client: Protocol, upstream: Protocol, data: &[Ve
     for data in data {
         out.extend_from_slice(&translator.translate(data));
     }
-    out.extend_from_slice(&translator.end());
+    out.extend_from_slice(&translator.end().0);
     out
 }
 

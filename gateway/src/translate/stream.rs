@@ -62,11 +62,12 @@ impl Stream {
         self.write(events)
     }
 
-    /// What the caller still gets when the upstream has closed the stream.
-    pub(crate) fn end(&mut self) -> Bytes {
+    /// What the caller still gets when the upstream has closed the stream, and whether that makes the answer complete.
+    pub(crate) fn end(&mut self) -> (Bytes, bool) {
         let mut events = Vec::new();
         self.reader.end(&mut events);
-        self.write(events)
+        let complete = matches!(events.last(), Some(Event::End(_)));
+        (self.write(events), complete)
     }
 
     fn write(&mut self, events: Vec<Event>) -> Bytes {

@@ -14,7 +14,7 @@ pub(crate) fn without_carriers(protocol: Protocol, body: &Bytes) -> Option<Bytes
         Protocol::Chat | Protocol::Embeddings => return None,
     };
     let mark = format!("\"{MARK}");
-    if !contains(body, mark.as_bytes()) {
+    if !std::str::from_utf8(body).is_ok_and(|text| text.contains(&mark)) {
         return None;
     }
     let mut request: Value = serde_json::from_slice(body).ok()?;
@@ -40,10 +40,6 @@ pub(crate) fn without_carriers(protocol: Protocol, body: &Bytes) -> Option<Bytes
         items.retain(|message| message.get("content") != Some(&Value::Array(Vec::new())));
     }
     Some(request.to_string().into())
-}
-
-fn contains(body: &[u8], part: &[u8]) -> bool {
-    body.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) struct Target<'a> {
     pub(crate) model: &'a str,
     /// The output limit of a request that names none, where the protocol demands one.
     pub(crate) default_output: u64,
-    /// The most that the model can put out, where known.
+    /// The most output that credits are held for.
     pub(crate) most_output: Option<u64>,
     pub(crate) traits: Traits,
     pub(crate) carriers: &'a Carriers,
@@ -122,6 +122,12 @@ fn by_name(name: &str) -> Thinking {
 }
 
 impl Target<'_> {
+    /// The output limit that was asked for, as far as credits are held for it.
+    pub(crate) fn limited(&self, asked: Option<u64>) -> Option<u64> {
+        let most = self.most_output.unwrap_or(u64::MAX);
+        asked.map(|asked| asked.min(most))
+    }
+
     /// The output limit where the protocol demands one.
     pub(crate) fn output_limit(&self, request: &Request) -> u64 {
         let asked = request.max_output.unwrap_or(self.default_output);

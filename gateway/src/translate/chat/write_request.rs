@@ -44,7 +44,8 @@ pub(in crate::translate) fn write(
         );
         put("parallel_tool_calls", request.parallel.map(Value::from));
     }
-    put("max_completion_tokens", request.max_output.map(Value::from));
+    let limit = target.limited(request.max_output);
+    put("max_completion_tokens", limit.map(Value::from));
     let sampling = &request.sampling;
     put("temperature", sampling.temperature.clone().map(Value::from));
     put("top_p", sampling.top_p.clone().map(Value::from));

@@ -54,7 +54,8 @@ pub(in crate::translate) fn write(
         );
         put("parallel_tool_calls", request.parallel.map(Value::from));
     }
-    let limit = request.max_output.map(|limit| limit.max(LEAST_OUTPUT));
+    let limit = target.limited(request.max_output);
+    let limit = limit.map(|limit| limit.max(LEAST_OUTPUT));
     put("max_output_tokens", limit.map(Value::from));
     put("reasoning", reasoning(request, target));
     put("text", text(request));

@@ -1,0 +1,192 @@
+//! Calls that leave in another protocol than they came in: what can be carried, how it is written for a channel, and
+//! the way back.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use entity::Protocol;
+
+use super::{Call, admit::Request as Incoming};
+use crate::{
+    catalog::{Channel, Model},
+    error::{Code, Refusal},
+    gateway::Gateway,
+    translate::{
+        self, Carriers, Names, Reject, Target, Traits, Translation, Voice,
+        answer::Fault,
+        neutral::{Part, Request},
+    },
+    wire::tap::Failure,
+};
+
+/// A request as channels of other protocols see it. Read when the first of them is looked at.
+pub(super) struct Foreign<'a> {
+    incoming: &'a Incoming,
+    read: OnceLock<Result<Arc<Request>, Reject>>,
+    reject: OnceLock<Reject>,
+}
+
+impl<'a> Foreign<'a> {
+    pub(super) fn new(incoming: &'a Incoming) -> Self {
+        Self {
+            incoming,
+            read: OnceLock::new(),
+            reject: OnceLock::new(),
+        }
+    }
+
+    /// Whether the channel can serve the call, and if so, whether the call has to be translated for it.
+    pub(super) fn translates(&self, channel: &Channel, model: &Model) -> Option<bool> {
+        let upstream = channel.way(self.incoming.protocol, model)?;
+        if upstream == self.incoming.protocol {
+            return Some(false);
+        }
+        let read = self.read.get_or_init(|| {
+            translate::read(self.incoming.protocol, &self.incoming.body).map(Arc::new)
+        });
+        let fits = match read {
+            Ok(request) => request.fits(upstream),
+            Err(reject) => Err(reject.clone()),
+        };
+        fits.map_err(|reject| self.reject.get_or_init(|| reject))
+            .is_ok()
+            .then_some(true)
+    }
+
+    /// Why a channel that is there cannot serve this request, for its caller to mend.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let reject = self.reject.get()?;
+        let refusal = Refusal::new(Code::InvalidRequest, format!("{reject}."));
+        Some(refusal.at((!reject.field.is_empty()).then(|| reject.field.clone())))
+    }
+
+    /// The request itself, if any channel needs it.
+    pub(super) fn request(&self) -> Option<Arc<Request>> {
+        self.read.get()?.as_ref().ok().map(Arc::clone)
+    }
+}
+
+/// A call written for one channel, and the way back from there.
+pub(super) struct Crossing {
+    pub(super) upstream: Protocol,
+    pub(super) body: Bytes,
+    pub(super) translation: Translation,
+    /// Whether thoughts of earlier answers went along.
+    pub(super) has_thoughts: bool,
+}
+
+/// Writes a call for a channel; nothing where it goes in its own protocol.
+pub(super) fn cross(
+    gateway: &Gateway,
+    call: &Call,
+    channel: &Channel,
+    upstream_model: &str,
+) -> Option<Crossing> {
+    let upstream = channel
+        .way(call.protocol, &call.model)
+        .filter(|upstream| *upstream != call.protocol)?;
+    let request = call.foreign.as_ref()?;
+    Some(write(
+        gateway,
+        call,
+        channel,
+        upstream,
+        upstream_model,
+        request,
+    ))
+}
+
+/// The same call without the thoughts of earlier answers, for an upstream that does not know them any more.
+pub(super) fn without_thoughts(
+    gateway: &Gateway,
+    call: &Call,
+    channel: &Channel,
+    upstream_model: &str,
+) -> Option<Crossing> {
+    let upstream = channel.way(call.protocol, &call.model)?;
+    let mut request = Request::clone(call.foreign.as_ref()?);
+    for turn in &mut request.turns {
+        turn.parts.retain(|part| !matches!(part, Part::Thought(_)));
+    }
+    Some(write(
+        gateway,
+        call,
+        channel,
+        upstream,
+        upstream_model,
+        &request,
+    ))
+}
+
+fn write(
+    gateway: &Gateway,
+    call: &Call,
+    channel: &Channel,
+    upstream: Protocol,
+    upstream_model: &str,
+    request: &Request,
+) -> Crossing {
+    let carriers = Carriers {
+        master: gateway.inner.config.master.clone(),
+        tenant: call.caller.key.tenant_id,
+        origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
+    };
+    let names = Names::of(request);
+    let target = Target {
+        protocol: upstream,
+        model: upstream_model,
+        default_output: call.output_limit.min(DEFAULT_OUTPUT),
+        most_output: Some(call.output_limit),
+        traits: Traits::of(upstream, upstream_model, &call.model.words),
+        carriers: &carriers,
+        names: &names,
+    };
+    let (body, dropped) = request.write(&target);
+    if !dropped.is_empty() {
+        tracing::debug!(request.id = %call.visit.id, channel.id = %channel.id, "not carried: {}", dropped.join(", "));
+    }
+    let voice = Voice {
+        id: call.visit.id.uuid().simple().to_string(),
+        model: if call.reading.model.is_empty() {
+            call.model.name.clone()
+        } else {
+            call.reading.model.clone()
+        },
+        created: gateway.inner.clock.now().micros() / 1_000_000,
+        usage_asked: call.reading.usage_asked,
+        hides_thoughts: request.reasoning.hidden,
+        input_estimate: call.reading.size.estimate,
+        echo: request.echo.clone(),
+        carriers,
+    };
+    Crossing {
+        upstream,
+        body,
+        has_thoughts: request
+            .turns
+            .iter()
+            .flat_map(|turn| &turn.parts)
+            .any(|part| matches!(part, Part::Thought(_))),
+        translation: Translation::new(request, upstream, call.protocol, voice, names),
+    }
+}
+
+/// The output limit of a request that names none, where the upstream's protocol demands one.
+const DEFAULT_OUTPUT: u64 = 32_000;
+
+/// Whether the upstream will not have thoughts back that it gave out: they are bound to account, model and prefix.
+pub(super) fn refuses_thoughts(failure: &Failure) -> bool {
+    let message = failure.message.to_ascii_lowercase();
+    failure.code == "invalid_encrypted_content"
+        || (message.contains("signature") && message.contains("thinking"))
+        || message.contains("bound to a different conversation")
+}
+
+/// The upstream's refusal of a request in the words of the caller's protocol.
+pub(super) fn error_body(call: &Call, failure: &Failure) -> Bytes {
+    let fault = Fault {
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+    };
+    translate::error_body(call.protocol, &fault, &call.visit.id.to_string())
+}
