@@ -1,7 +1,7 @@
 //! One request for a model: who calls, may they, hold, route, forward, count, settle.
 //!
-//! Owns the model endpoints, their protocols on the wire, the choice of channels, the relay that outlives its
-//! connection, and the built-in sandbox upstream. It refuses to know pages, sessions, plans' rules and how credits are
+//! Owns the model endpoints, their protocols on the wire and between each other, the choice of channels, the relay that
+//! outlives its connection, and the built-in sandbox upstream. It refuses to know pages, sessions, plans' rules and how credits are
 //! kept: `identity` says who calls, `billing` holds and settles, `outbound` is the way out.
 //!
 //! Start at [`routes::configure`], then `call::answer`, which is the life of a call from top to bottom.

@@ -19,6 +19,7 @@ mod gateway_limit;
 mod gateway_model;
 mod gateway_plan;
 mod gateway_route;
+mod gateway_translate;
 mod identity_account;
 mod identity_key;
 mod installation;

@@ -258,21 +258,12 @@ fn price_of(model: &Model) -> Result<Price, Refusal> {
 /// Tells apart what the caller can mend (another endpoint, another group) from what only the operator can.
 fn no_channel(snapshot: &Snapshot, group: &Group, model: &Model, protocol: Protocol) -> Refusal {
     if group.serves(model.id) {
-        let elsewhere: Vec<_> = [Protocol::Chat, Protocol::Responses, Protocol::Messages]
-            .into_iter()
-            .filter(|other| {
-                let able = |channel: &Arc<_>| serves(channel, model, *other);
-                group.channels.iter().any(able)
-            })
-            .map(path::of)
-            .collect();
         return Refusal::new(
             Code::NoChannel,
             format!(
-                "No upstream channel serves `{}` at {}; it is served at {}.",
+                "The upstream channels that serve `{}` cannot be asked at {}.",
                 model.name,
-                path::of(protocol),
-                elsewhere.join(" and ")
+                path::of(protocol)
             ),
         );
     }
@@ -293,10 +284,6 @@ fn no_channel(snapshot: &Snapshot, group: &Group, model: &Model, protocol: Proto
         ),
     )
     .after(std::time::Duration::from_secs(30))
-}
-
-fn serves(channel: &crate::catalog::Channel, model: &Model, protocol: Protocol) -> bool {
-    channel.models.contains_key(&model.id) && channel.speaks(protocol)
 }
 
 /// Input tokens at most: what the body can hold, and never more than the model's window.

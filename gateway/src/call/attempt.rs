@@ -9,27 +9,25 @@ use outbound::{
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
     provider,
 };
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{
     Call,
-    accept::sentence,
     client::Client,
     cooldown::Severity,
     events::{Events, whole},
+    fault::{Refused, refused},
     foreign::{self, Crossing},
 };
 use crate::{
     catalog::{Channel, Upstream, endpoint},
-    error::{Code, Refusal},
+    error::Refusal,
     gateway::Gateway,
     sandbox,
     translate::without_carriers,
     wire::{
         sse::Frame,
-        tap::{self, Failure, Seen, Tap},
+        tap::{Failure, Seen, Tap},
     },
 };
 
@@ -64,15 +62,13 @@ pub(super) struct Failed {
 }
 
 /// An upstream's answer, from wherever it came.
-struct Reply {
-    status: u16,
-    retry_after: Option<Duration>,
-    body: outbound::BodyStream,
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// It says that it comes as events.
+    streams: bool,
+    pub(super) body: outbound::BodyStream,
 }
-
-/// The largest error body worth reading.
-const LONGEST_ERROR: usize = 1 << 20;
-const ERROR_WITHIN: Duration = Duration::from_secs(10);
 
 /// Tries a channel. Gives up when the client has been gone for the grace that is meant to learn the usage.
 pub(super) async fn attempt(
@@ -83,19 +79,23 @@ pub(super) async fn attempt(
 ) -> Outcome {
     tokio::select! {
         biased;
-        outcome = ask(gateway, call, channel) => outcome,
+        outcome = ask(gateway, call, channel, client) => outcome,
         () = client.gone_for(gateway.inner.config.drain) => Outcome::Abandoned,
         () = gateway.inner.stopping.cancelled() => Outcome::Abandoned,
     }
 }
 
-async fn ask(gateway: &Gateway, call: &Call, channel: &Channel) -> Outcome {
+async fn ask(gateway: &Gateway, call: &Call, channel: &Channel, client: &Client) -> Outcome {
     let upstream_model = channel
         .models
         .get(&call.model.id)
         .map_or(call.model.name.as_str(), String::as_str);
     let mut crossing = foreign::cross(gateway, call, channel, upstream_model);
     loop {
+        let dropped = crossing
+            .as_ref()
+            .map(|crossing| crossing.dropped.as_slice());
+        client.note_dropped(dropped.unwrap_or_default());
         let body = match &crossing {
             Some(crossing) => crossing.body.clone(),
             None => native(call, upstream_model),
@@ -109,7 +109,10 @@ async fn ask(gateway: &Gateway, call: &Call, channel: &Channel) -> Outcome {
             return if call.reading.streamed {
                 open(gateway, call, crossing.as_ref(), reply).await
             } else {
-                read_whole(gateway, call, crossing.as_ref(), reply).await
+                match &crossing {
+                    Some(crossing) if reply.streams => collect(gateway, crossing, reply).await,
+                    crossing => read_whole(gateway, call, crossing.as_ref(), reply).await,
+                }
             };
         }
         match refused(call, crossing.as_ref(), reply).await {
@@ -151,6 +154,7 @@ async fn send(
             Ok(Reply {
                 status: reply.status,
                 retry_after: None,
+                streams: false,
                 body: reply.body,
             })
         }
@@ -159,7 +163,7 @@ async fn send(
             base,
             credential,
         } => {
-            let limit = if call.reading.streamed {
+            let limit = if call.reading.streamed || crossing.is_some() {
                 config.first_byte
             } else {
                 config.whole_answer
@@ -178,6 +182,7 @@ async fn send(
             Ok(Reply {
                 status: answer.status().as_u16(),
                 retry_after: retry_after(&answer),
+                streams: streams(&answer),
                 body: answer.into_stream(),
             })
         }
@@ -188,7 +193,7 @@ async fn send(
 fn headers(call: &Call, crossing: Option<&Crossing>, credential: &HeaderMap) -> HeaderMap {
     let mut headers = credential.clone();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let accept = if call.reading.streamed {
+    let accept = if call.reading.streamed || crossing.is_some() {
         "text/event-stream"
     } else {
         "application/json"
@@ -206,6 +211,13 @@ fn headers(call: &Call, crossing: Option<&Crossing>, credential: &HeaderMap) -> 
 fn retry_after(answer: &Answer) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
     seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn streams(answer: &Answer) -> bool {
+    answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Waits for the first event, for a failure there can still be another channel's success. A long silence is let
@@ -253,6 +265,37 @@ async fn open(
     Outcome::Stream(opened)
 }
 
+/// Reads a stream to its end for a caller who wants the answer whole: what streams is metered as it comes, and does not
+/// die of a silence that is none. Nothing was shown yet, so a failure here too can be another channel's success.
+async fn collect(gateway: &Gateway, crossing: &Crossing, reply: Reply) -> Outcome {
+    let config = &gateway.inner.config;
+    let mut events = Events::new(reply.body).collected(&crossing.translation);
+    let mut tap = Tap::new(crossing.upstream);
+    let reading = async {
+        loop {
+            let next = timeout(config.idle, events.next()).await;
+            let frame = match next {
+                Ok(Ok(Some(frame))) => frame,
+                Ok(Ok(None)) => return Err("the answer ended early".to_owned()),
+                Ok(Err(why)) => return Err(why),
+                Err(_) => return Err("the upstream went silent".to_owned()),
+            };
+            match tap.see(&frame) {
+                Seen::Idle | Seen::Content | Seen::UsageOnly => {}
+                Seen::End => return Ok(frame.raw),
+                Seen::Failure(failure) => return Err(wording(&failure)),
+                Seen::Garbage => return Err("an event is not in the protocol".to_owned()),
+            }
+        }
+    };
+    match timeout(config.whole_answer, reading).await {
+        Ok(Ok(body)) if !body.is_empty() => Outcome::Whole { body, tap },
+        Ok(Ok(_)) => Outcome::Failed(passing("the answer is too large".to_owned())),
+        Ok(Err(why)) => Outcome::Failed(passing(why)),
+        Err(_) => Outcome::Failed(passing("no whole answer in time".to_owned())),
+    }
+}
+
 async fn read_whole(
     gateway: &Gateway,
     call: &Call,
@@ -284,120 +327,6 @@ async fn read_whole(
     }
 }
 
-/// What becomes of an error answer.
-enum Refused {
-    Outcome(Outcome),
-    /// The upstream will not have its own earlier thoughts back; without them it may take the request.
-    Thoughts,
-}
-
-/// Sorts an error answer: the caller's fault passes through in full, an account's fault never does.
-async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Reply) -> Refused {
-    let status = reply.status;
-    let body = timeout(ERROR_WITHIN, first_bytes(reply.body))
-        .await
-        .unwrap_or_default();
-    let failure = error_in(&body);
-    let why = match &failure {
-        Some(failure) => format!("status {status}: {}", wording(failure)),
-        None => format!("status {status}"),
-    };
-    let account = failure.as_ref().is_some_and(is_account_fault);
-    let stale = crossing.is_some_and(|crossing| crossing.has_thoughts)
-        && status == 400
-        && failure.as_ref().is_some_and(foreign::refuses_thoughts);
-    if stale {
-        return Refused::Thoughts;
-    }
-    Refused::Outcome(match status {
-        400 | 413 | 422 if !account => {
-            let refusal = Refusal::new(
-                Code::UpstreamError,
-                failure.as_ref().map_or_else(
-                    || "The upstream refused the request.".to_owned(),
-                    |failure| sentence(&failure.message.trim_end_matches('.')),
-                ),
-            );
-            // Only a body in the protocol's own form is worth its words.
-            Outcome::CallerFault(match failure {
-                Some(failure) if crossing.is_some() => {
-                    refusal.verbatim(status, foreign::error_body(call, &failure))
-                }
-                Some(_) => refusal.verbatim(status, body),
-                None => refusal.with_status(status),
-            })
-        }
-        401..=403 => Outcome::Failed(Failed {
-            severity: Severity::Account,
-            why,
-            secret_refused: status == 401,
-        }),
-        _ if account => Outcome::Failed(Failed {
-            severity: Severity::Account,
-            why,
-            secret_refused: false,
-        }),
-        _ => {
-            let severity = reply.retry_after.map_or(Severity::Passing, Severity::Until);
-            tracing::debug!(model.name = %call.model.name, "{why}");
-            Outcome::Failed(Failed {
-                severity,
-                why,
-                secret_refused: false,
-            })
-        }
-    })
-}
-
-async fn first_bytes(mut body: outbound::BodyStream) -> Bytes {
-    use futures_util::StreamExt;
-
-    let mut all = bytes::BytesMut::new();
-    while let Some(Ok(piece)) = body.next().await {
-        all.extend_from_slice(&piece);
-        if all.len() > LONGEST_ERROR {
-            return Bytes::new();
-        }
-    }
-    all.freeze()
-}
-
-fn error_in(body: &[u8]) -> Option<Failure> {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        error: &'a RawValue,
-    }
-    let envelope: Envelope<'_> = serde_json::from_slice(body).ok()?;
-    Some(tap::failure(envelope.error))
-}
-
-/// Whether the upstream complains about the account and not about the request. Providers say so with statuses that
-/// else mean the caller's fault.
-pub(super) fn is_account_fault(failure: &Failure) -> bool {
-    let codes = [
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "credit_balance_exhausted",
-        "billing_error",
-        "authentication_error",
-        "permission_error",
-        "invalid_api_key",
-        "account_deactivated",
-        "invalid_organization",
-    ];
-    let words = [
-        "credit balance",
-        "spend limit",
-        "usage limits",
-        "api key",
-        "billing",
-        "insufficient balance",
-    ];
-    let message = failure.message.to_lowercase();
-    codes.contains(&failure.code.as_str()) || words.iter().any(|word| message.contains(word))
-}
-
 fn unsent(error: &SendError) -> Failed {
     passing(error.to_string())
 }
@@ -410,7 +339,7 @@ fn passing(why: String) -> Failed {
     }
 }
 
-fn wording(failure: &Failure) -> String {
+pub(super) fn wording(failure: &Failure) -> String {
     let message: String = failure.message.chars().take(300).collect();
     format!("{} {message}", failure.code).trim().to_owned()
 }
@@ -435,41 +364,4 @@ pub(super) fn forwarded(
         }
     }
     kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn faults_of_the_account_are_told_from_faults_of_the_request() {
-        let table = [
-            (
-                r#"{"error":{"code":"context_length_exceeded","message":"Input exceeds the context window."}}"#,
-                false,
-            ),
-            (
-                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
-                false,
-            ),
-            (
-                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API."}}"#,
-                true,
-            ),
-            (
-                r#"{"error":{"code":"insufficient_quota","type":"insufficient_quota","message":"x"}}"#,
-                true,
-            ),
-            (
-                r#"{"error":{"code":"invalid_api_key","message":"Incorrect API key provided."}}"#,
-                true,
-            ),
-        ];
-
-        for (body, account) in table {
-            let failure = error_in(body.as_bytes()).expect("an error body");
-            assert_eq!(is_account_fault(&failure), account, "{body}");
-        }
-        assert_eq!(error_in(b"<html>"), None);
-    }
 }

@@ -1,6 +1,9 @@
 //! The client's end of a call, as the task that makes the call sees it: it may be gone at any moment.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -22,13 +25,22 @@ pub(super) enum Head {
     Refused(Refusal),
 }
 
+/// How an answer begins, and what of the request it knows nothing of.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) head: Head,
+    pub(super) dropped: Vec<String>,
+}
+
 /// Pieces that may wait for the client before the upstream is made to wait.
 const WAITING_PIECES: usize = 64;
 
 /// Where a call's answer goes.
 #[derive(Debug)]
 pub(super) struct Client {
-    head: Option<oneshot::Sender<Head>>,
+    head: Option<oneshot::Sender<Opening>>,
+    /// What of the request could not be carried to the upstream that answers.
+    dropped: Mutex<Vec<String>>,
     pieces: mpsc::Sender<Bytes>,
     unread: Duration,
     stopping: CancellationToken,
@@ -40,7 +52,7 @@ pub(super) struct Client {
 /// The other end, which the connection holds.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) head: oneshot::Receiver<Head>,
+    pub(super) head: oneshot::Receiver<Opening>,
     pub(super) pieces: mpsc::Receiver<Bytes>,
 }
 
@@ -52,6 +64,7 @@ impl Client {
         let (pieces, pieces_end) = mpsc::channel(WAITING_PIECES);
         let client = Self {
             head: Some(head),
+            dropped: Mutex::default(),
             pieces,
             unread,
             stopping,
@@ -72,11 +85,21 @@ impl Client {
 
     /// Begins the answer.
     pub(super) fn begin(&mut self, head: Head) {
+        let dropped = std::mem::take(
+            self.dropped
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         if let Some(sender) = self.head.take()
-            && sender.send(head).is_err()
+            && sender.send(Opening { head, dropped }).is_err()
         {
             self.gone = true;
         }
+    }
+
+    /// Notes what could not be carried to the channel that is tried now.
+    pub(super) fn note_dropped(&self, names: &[String]) {
+        names.clone_into(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Hands on a piece; waits while the client is slow, up to its limit.

@@ -9,7 +9,7 @@ use outbound::{BodyStream, SendError};
 use tokio::time::timeout;
 
 use crate::{
-    translate::{Stream, Translation},
+    translate::{Collecting, Stream, Translation},
     wire::sse::{Frame, Splitter},
 };
 
@@ -18,13 +18,35 @@ const LONGEST_EVENT: usize = 16 << 20;
 /// No answer that does not stream is longer.
 pub(super) const LONGEST_ANSWER: usize = 64 << 20;
 
+/// How events get into the caller's protocol.
+enum Put {
+    Each(Stream),
+    Last(Collecting),
+}
+
+impl Put {
+    fn translate(&mut self, data: &[u8]) -> Bytes {
+        match self {
+            Self::Each(stream) => stream.translate(data),
+            Self::Last(collecting) => collecting.take(data),
+        }
+    }
+
+    fn end(&mut self) -> (Bytes, bool) {
+        match self {
+            Self::Each(stream) => stream.end(),
+            Self::Last(collecting) => collecting.end(),
+        }
+    }
+}
+
 /// The events of one upstream answer.
 pub(super) struct Events {
     body: BodyStream,
     splitter: Splitter,
     ended: bool,
     /// Puts the events into the caller's protocol, with how the upstream's own ends.
-    translator: Option<(Stream, &'static [u8])>,
+    translator: Option<(Put, &'static [u8])>,
 }
 
 impl Events {
@@ -43,8 +65,17 @@ impl Events {
             Protocol::Messages => br#"{"type":"message_stop"}"#,
             Protocol::Chat | Protocol::Responses | Protocol::Embeddings => b"[DONE]",
         };
-        self.translator = Some((translation.stream(), end));
+        self.translator = Some((Put::Each(translation.stream()), end));
         self
+    }
+
+    /// The same events without bytes, but for the last, which has the whole answer.
+    pub(super) fn collected(self, translation: &Translation) -> Self {
+        let mut events = self.translated(translation);
+        if let Some((put, _)) = &mut events.translator {
+            *put = Put::Last(translation.collector());
+        }
+        events
     }
 
     /// The next event; `None` at the end. Loses nothing when it is dropped before it is done.

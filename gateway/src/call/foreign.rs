@@ -71,6 +71,8 @@ pub(super) struct Crossing {
     pub(super) upstream: Protocol,
     pub(super) body: Bytes,
     pub(super) translation: Translation,
+    /// What of the request could not be carried.
+    pub(super) dropped: Vec<String>,
     /// Whether thoughts of earlier answers went along.
     pub(super) has_thoughts: bool,
 }
@@ -137,14 +139,13 @@ fn write(
         model: upstream_model,
         default_output: call.output_limit.min(DEFAULT_OUTPUT),
         most_output: Some(call.output_limit),
+        // What streams is metered as it comes; a caller who wants it whole gets it collected.
+        streamed: true,
         traits: Traits::of(upstream, upstream_model, &call.model.words),
         carriers: &carriers,
         names: &names,
     };
     let (body, dropped) = request.write(&target);
-    if !dropped.is_empty() {
-        tracing::debug!(request.id = %call.visit.id, channel.id = %channel.id, "not carried: {}", dropped.join(", "));
-    }
     let voice = Voice {
         id: call.visit.id.uuid().simple().to_string(),
         model: if call.reading.model.is_empty() {
@@ -162,6 +163,7 @@ fn write(
     Crossing {
         upstream,
         body,
+        dropped,
         has_thoughts: request
             .turns
             .iter()

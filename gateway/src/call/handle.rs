@@ -15,7 +15,7 @@ use super::{
     Call, accept,
     admit::{Request, admit},
     attempt::forwarded,
-    client::{Client, Connection, Head},
+    client::{Client, Connection, Head, Opening},
     refusal::draining,
     run::run,
 };
@@ -124,31 +124,33 @@ fn malformed(bad: &BadRequest) -> Refusal {
 
 async fn reply(gateway: &Gateway, visit: &Visit, connection: Connection) -> HttpResponse {
     let Connection { head, pieces } = connection;
-    match head.await {
-        Ok(Head::Stream) => {
+    let Ok(Opening { head, dropped }) = head.await else {
+        return visit.refuse(
+            gateway,
+            &Refusal::new(
+                Code::InternalError,
+                "The call ended by a fault of this server. Nothing was charged for it.",
+            ),
+        );
+    };
+    let mut answer = visit.answer(200);
+    if !dropped.is_empty() {
+        answer.insert_header(("x-gateway-dropped", dropped.join(", ")));
+    }
+    match head {
+        Head::Stream => {
             let pieces = stream::unfold(pieces, |mut pieces| async move {
                 let piece = pieces.recv().await?;
                 Some((Ok::<_, Infallible>(piece), pieces))
             });
-            visit
-                .answer(200)
+            answer
                 .content_type("text/event-stream; charset=utf-8")
                 // Proxies must pass each event on as it comes.
                 .insert_header(("x-accel-buffering", "no"))
                 .insert_header((header::CONNECTION, "keep-alive"))
                 .streaming(Box::pin(pieces))
         }
-        Ok(Head::Whole(body)) => visit
-            .answer(200)
-            .content_type("application/json")
-            .body(body),
-        Ok(Head::Refused(refusal)) => visit.refuse(gateway, &refusal),
-        Err(_) => visit.refuse(
-            gateway,
-            &Refusal::new(
-                Code::InternalError,
-                "The call ended by a fault of this server. Nothing was charged for it.",
-            ),
-        ),
+        Head::Whole(body) => answer.content_type("application/json").body(body),
+        Head::Refused(refusal) => visit.refuse(gateway, &refusal),
     }
 }

@@ -6,6 +6,7 @@ mod attempt;
 mod client;
 mod cooldown;
 mod events;
+mod fault;
 mod foreign;
 mod handle;
 mod refusal;

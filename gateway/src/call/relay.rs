@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{
     Call,
     accept::sentence,
-    attempt::{Opened, is_account_fault},
+    attempt::Opened,
     client::{Client, Head},
     events::Events,
+    fault::is_account_fault,
     refusal::draining,
     settle::{self, Ended, bill},
 };

@@ -301,6 +301,7 @@ pub(super) fn written(client: Protocol, upstream: Protocol, body: &Value) -> Val
         model,
         default_output: 32_000,
         most_output: None,
+        streamed: request.streamed,
         traits: Traits::of(upstream, "M", &words),
         carriers: &carriers("x"),
         names: &names,

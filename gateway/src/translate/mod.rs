@@ -32,12 +32,12 @@ mod voice;
 pub(crate) use carrier::Carriers;
 pub(crate) use names::Names;
 pub(crate) use reject::Reject;
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Collecting, Stream};
 pub(crate) use strip::without_carriers;
 pub(crate) use target::{Target, Traits};
 pub(crate) use voice::Voice;
 
-use answer::{Collector, Event, Fault};
+use answer::{Answer, Collector, Event, Fault};
 use bytes::Bytes;
 use entity::Protocol;
 use filter::Filter;
@@ -122,14 +122,21 @@ impl Translation {
             filter.pass(event, &mut passed);
             passed.drain(..).for_each(|event| all.add(event));
         }
-        Some(all.finish()?.map(|answer| {
-            let body = match self.client {
-                Protocol::Responses => responses::answer(&answer, &self.voice),
-                Protocol::Messages => messages::answer(&answer, &self.voice),
-                Protocol::Chat | Protocol::Embeddings => chat::answer(&answer, &self.voice),
-            };
-            body.to_string().into()
-        }))
+        Some(all.finish()?.map(|answer| self.written(&answer)))
+    }
+
+    /// What puts a stream together for a caller who wants the answer whole.
+    pub(crate) fn collector(&self) -> Collecting {
+        Collecting::new(self)
+    }
+
+    fn written(&self, answer: &Answer) -> Bytes {
+        let body = match self.client {
+            Protocol::Responses => responses::answer(answer, &self.voice),
+            Protocol::Messages => messages::answer(answer, &self.voice),
+            Protocol::Chat | Protocol::Embeddings => chat::answer(answer, &self.voice),
+        };
+        body.to_string().into()
     }
 
     fn filter(&self) -> Filter {

@@ -190,6 +190,7 @@ fn write_any(request: &Request, upstream: Protocol) {
             model,
             default_output: 32_000,
             most_output: Some(64_000),
+            streamed: request.streamed,
             traits: super::Traits::of(upstream, model, &std::collections::BTreeSet::new()),
             carriers: &carriers,
             names: &names,

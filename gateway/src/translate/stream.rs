@@ -5,7 +5,7 @@ use entity::Protocol;
 
 use super::{
     Translation,
-    answer::{Event, Fault},
+    answer::{Collector, Event, Fault},
     chat,
     filter::Filter,
     messages, responses,
@@ -95,6 +95,66 @@ impl Stream {
             }
         }
         out.into()
+    }
+}
+
+/// Puts one stream together.
+#[derive(Debug)]
+pub(crate) struct Collecting {
+    reader: Reader,
+    filter: Filter,
+    all: Collector,
+    translation: Translation,
+    weight: usize,
+}
+
+impl Collecting {
+    pub(super) fn new(translation: &Translation) -> Self {
+        Self {
+            reader: Reader::of(translation.upstream),
+            filter: translation.filter(),
+            all: Collector::default(),
+            translation: translation.clone(),
+            weight: 0,
+        }
+    }
+
+    /// Takes the data of one event. The whole answer at its end, else nothing.
+    pub(crate) fn take(&mut self, data: &[u8]) -> Bytes {
+        let mut events = Vec::new();
+        self.reader.read(data.trim_ascii(), &mut events);
+        self.add(events)
+    }
+
+    /// The whole answer, if the upstream closed the stream after its last word, and whether it did.
+    pub(crate) fn end(&mut self) -> (Bytes, bool) {
+        let mut events = Vec::new();
+        self.reader.end(&mut events);
+        let complete = matches!(events.last(), Some(Event::End(_)));
+        (self.add(events), complete)
+    }
+
+    fn add(&mut self, events: Vec<Event>) -> Bytes {
+        let mut passed = Vec::new();
+        for event in events {
+            self.weight = self.weight.saturating_add(event.weight());
+            self.filter.pass(event, &mut passed);
+        }
+        if self.weight > MOST_BYTES {
+            return Bytes::new();
+        }
+        let mut ended = false;
+        for event in passed {
+            ended |= matches!(event, Event::End(_));
+            self.all.add(event);
+        }
+        if !ended {
+            return Bytes::new();
+        }
+        match std::mem::take(&mut self.all).finish() {
+            Some(Ok(answer)) => self.translation.written(&answer),
+            Some(Err(_)) | None => Bytes::new(),
+        }
     }
 }
 

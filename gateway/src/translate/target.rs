@@ -20,6 +20,8 @@ pub(crate) struct Target<'a> {
     pub(crate) default_output: u64,
     /// The most output that credits are held for.
     pub(crate) most_output: Option<u64>,
+    /// Whether the answer is asked for as a stream, however the caller wants it.
+    pub(crate) streamed: bool,
     pub(crate) traits: Traits,
     pub(crate) carriers: &'a Carriers,
     pub(crate) names: &'a Names,

@@ -80,7 +80,7 @@ pub(in crate::translate) fn write(
             dropped.push(name.to_owned());
         }
     }
-    if request.streamed {
+    if target.streamed {
         put("stream", Some(true.into()));
         put("stream_options", Some(json!({"include_usage": true})));
     }

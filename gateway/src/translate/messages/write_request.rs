@@ -71,7 +71,7 @@ pub(in crate::translate) fn write(
         "service_tier",
         request.tier.as_deref().and_then(tier).map(Value::from),
     );
-    put("stream", request.streamed.then(|| true.into()));
+    put("stream", target.streamed.then(|| true.into()));
     for (name, given) in [
         ("metadata", request.metadata.is_some()),
         ("prompt_cache_key", request.cache_key.is_some()),

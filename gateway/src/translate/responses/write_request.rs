@@ -67,7 +67,7 @@ pub(in crate::translate) fn write(
         "prompt_cache_key",
         request.cache_key.clone().map(Value::from),
     );
-    put("stream", request.streamed.then(|| true.into()));
+    put("stream", target.streamed.then(|| true.into()));
     put("store", Some(false.into()));
     put("include", Some(json!(["reasoning.encrypted_content"])));
     body
