@@ -8,7 +8,12 @@ use identity::{key::Keys, seal::MasterKey};
 use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{call::Cooldowns, caller::Callers, catalog::Catalog, error::Links};
+use crate::{
+    call::{Cooldowns, Memory},
+    caller::Callers,
+    catalog::Catalog,
+    error::Links,
+};
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -87,6 +92,7 @@ pub(crate) struct Inner {
     pub(crate) catalog: Catalog,
     pub(crate) deals: Deals,
     pub(crate) cooldowns: Cooldowns,
+    pub(crate) memory: Memory,
     pub(crate) links: Links,
     pub(crate) config: Config,
     /// No new call is let in.
@@ -113,6 +119,7 @@ impl Gateway {
                 catalog: Catalog::new(db.clone(), clock.clone(), config.master.clone()),
                 deals: Deals::new(db.clone()),
                 cooldowns: Cooldowns::default(),
+                memory: Memory::default(),
                 links: Links {
                     public_url: config.public_url.clone(),
                 },

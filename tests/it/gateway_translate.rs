@@ -732,6 +732,42 @@ async fn thoughts_come_back_to_the_upstream_that_had_them_and_go_nowhere_else() 
 }
 
 #[tokio::test]
+async fn thoughts_that_a_chat_caller_cannot_send_back_are_kept_for_it() {
+    let gate = Gate::open().await;
+    let thinking = sample("translate/chat_to_messages/streams/07_reasoning_tool/upstream.sse");
+    for streamed in [true, false] {
+        let upstream = Upstream::start([
+            stream(&thinking),
+            Answer::json(200, &whole_answer(MESSAGES)),
+        ]);
+        let model = format!("claude-{streamed}");
+        gate.add_upstream(Kind::Anthropic, &upstream.base, &model)
+            .await;
+        let mut request = json!({"model": model, "stream": streamed,
+                                 "messages": [{"role": "user", "content": "weather?"}]});
+
+        let first = gate.post(CHAT, &request).send().await.expect("an answer");
+        assert_eq!(first.status(), 200);
+        first.text().await.expect("a body");
+        let said = request["messages"].as_array_mut().expect("messages");
+        said.push(json!({"role": "assistant", "content": null, "tool_calls": [{"id": "toolu_R",
+            "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\":\"Oslo\"}"}}]}));
+        said.push(json!({"role": "tool", "tool_call_id": "toolu_R", "content": "4 C"}));
+        request["stream"] = false.into();
+        let second = gate.post(CHAT, &request).send().await.expect("an answer");
+
+        assert_eq!(second.status(), 200);
+        let asked = upstream.requests().pop().expect("two requests");
+        assert_eq!(
+            asked.body["messages"][1]["content"][0],
+            json!({"type": "thinking", "thinking": "Need weather.", "signature": "EqQB-sig"})
+        );
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn freeform_tools_work_where_the_upstream_knows_functions_only() {
     let gate = Gate::open().await;
     let patch = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [

@@ -73,7 +73,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
             refusal.unwrap_or_else(|| no_channel(&snapshot, group, &model, request.protocol))
         );
     }
-    let foreign = foreign.request();
+    let foreign = foreign.into_request(&inner.memory);
 
     let multiplier_ppm = multiplier(gateway, &request, group, &model).await?;
     let input_upper = input_upper(&request.reading, &model);

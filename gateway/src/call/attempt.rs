@@ -34,7 +34,7 @@ use crate::{
 /// What came of it.
 pub(super) enum Outcome {
     /// A stream whose first event is good, or that is silent at first.
-    Stream(Opened),
+    Stream(Box<Opened>),
     /// A whole answer.
     Whole { body: Bytes, tap: Tap },
     /// The upstream refuses the request itself; no other channel would take it.
@@ -116,7 +116,7 @@ async fn ask(gateway: &Gateway, call: &Call, channel: &Channel, client: &Client)
             };
         }
         match refused(call, crossing.as_ref(), reply).await {
-            Refused::Outcome(outcome) => return outcome,
+            Refused::Outcome(outcome) => return *outcome,
             // Only once: the next request has none that could be refused.
             Refused::Thoughts => {
                 crossing = foreign::without_thoughts(gateway, call, channel, upstream_model);
@@ -231,7 +231,7 @@ async fn open(
     let events = Events::new(reply.body);
     let mut opened = match crossing {
         Some(crossing) => Opened {
-            events: events.translated(&crossing.translation),
+            events: events.translated(&crossing.translation, &gateway.inner.memory),
             tap: Tap::new(crossing.upstream),
             first: None,
         },
@@ -262,14 +262,15 @@ async fn open(
         Ok(Err(why)) => return Outcome::Failed(passing(why)),
         Err(_) => {}
     }
-    Outcome::Stream(opened)
+    Outcome::Stream(Box::new(opened))
 }
 
 /// Reads a stream to its end for a caller who wants the answer whole: what streams is metered as it comes, and does not
 /// die of a silence that is none. Nothing was shown yet, so a failure here too can be another channel's success.
 async fn collect(gateway: &Gateway, crossing: &Crossing, reply: Reply) -> Outcome {
     let config = &gateway.inner.config;
-    let mut events = Events::new(reply.body).collected(&crossing.translation);
+    let mut events =
+        Events::new(reply.body).collected(&crossing.translation, &gateway.inner.memory);
     let mut tap = Tap::new(crossing.upstream);
     let reading = async {
         loop {

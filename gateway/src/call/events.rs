@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use entity::Protocol;
+use entity::{Protocol, TenantId};
 use futures_util::StreamExt;
 use outbound::{BodyStream, SendError};
 use tokio::time::timeout;
 
+use super::memory::Memory;
 use crate::{
-    translate::{Collecting, Stream, Translation},
+    translate::{Collecting, Kept, Stream, Translation},
     wire::sse::{Frame, Splitter},
 };
 
@@ -18,10 +19,28 @@ const LONGEST_EVENT: usize = 16 << 20;
 /// No answer that does not stream is longer.
 pub(super) const LONGEST_ANSWER: usize = 64 << 20;
 
+/// Puts events into the caller's protocol.
+struct Translator {
+    put: Put,
+    /// How the upstream's protocol says that an answer is over.
+    end: &'static [u8],
+    memory: Memory,
+    tenant: TenantId,
+}
+
+impl Translator {
+    /// Keeps the thoughts of an answer that has ended.
+    fn keep(&mut self) {
+        if let Some(kept) = self.put.kept() {
+            self.memory.keep(self.tenant, kept);
+        }
+    }
+}
+
 /// How events get into the caller's protocol.
 enum Put {
-    Each(Stream),
-    Last(Collecting),
+    Each(Box<Stream>),
+    Last(Box<Collecting>),
 }
 
 impl Put {
@@ -29,6 +48,13 @@ impl Put {
         match self {
             Self::Each(stream) => stream.translate(data),
             Self::Last(collecting) => collecting.take(data),
+        }
+    }
+
+    fn kept(&mut self) -> Option<Kept> {
+        match self {
+            Self::Each(stream) => stream.kept(),
+            Self::Last(collecting) => collecting.kept(),
         }
     }
 
@@ -46,7 +72,7 @@ pub(super) struct Events {
     splitter: Splitter,
     ended: bool,
     /// Puts the events into the caller's protocol, with how the upstream's own ends.
-    translator: Option<(Put, &'static [u8])>,
+    translator: Option<Translator>,
 }
 
 impl Events {
@@ -60,20 +86,25 @@ impl Events {
     }
 
     /// The same events, their bytes as the caller reads them and their data as the upstream wrote it.
-    pub(super) fn translated(mut self, translation: &Translation) -> Self {
+    pub(super) fn translated(mut self, translation: &Translation, memory: &Memory) -> Self {
         let end: &[u8] = match translation.upstream {
             Protocol::Messages => br#"{"type":"message_stop"}"#,
             Protocol::Chat | Protocol::Responses | Protocol::Embeddings => b"[DONE]",
         };
-        self.translator = Some((Put::Each(translation.stream()), end));
+        self.translator = Some(Translator {
+            put: Put::Each(Box::new(translation.stream())),
+            end,
+            memory: memory.clone(),
+            tenant: translation.voice.carriers.tenant,
+        });
         self
     }
 
     /// The same events without bytes, but for the last, which has the whole answer.
-    pub(super) fn collected(self, translation: &Translation) -> Self {
-        let mut events = self.translated(translation);
-        if let Some((put, _)) = &mut events.translator {
-            *put = Put::Last(translation.collector());
+    pub(super) fn collected(self, translation: &Translation, memory: &Memory) -> Self {
+        let mut events = self.translated(translation, memory);
+        if let Some(translator) = &mut events.translator {
+            translator.put = Put::Last(Box::new(translation.collector()));
         }
         events
     }
@@ -103,23 +134,23 @@ impl Events {
     }
 
     fn put(&mut self, frame: Frame) -> Frame {
-        match &mut self.translator {
-            Some((translator, _)) => Frame {
-                raw: translator.translate(&frame.data),
-                ..frame
-            },
-            None => frame,
-        }
+        let Some(translator) = &mut self.translator else {
+            return frame;
+        };
+        let raw = translator.put.translate(&frame.data);
+        translator.keep();
+        Frame { raw, ..frame }
     }
 
     /// The end that an upstream leaves out which closes the stream after its last word.
     fn close(&mut self) -> Option<Frame> {
-        let (mut translator, end) = self.translator.take()?;
-        let (raw, complete) = translator.end();
+        let mut translator = self.translator.take()?;
+        let (raw, complete) = translator.put.end();
+        translator.keep();
         complete.then(|| Frame {
             raw,
             event: Bytes::new(),
-            data: Bytes::from_static(end),
+            data: Bytes::from_static(translator.end),
         })
     }
 

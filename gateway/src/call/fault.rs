@@ -25,7 +25,7 @@ const ERROR_WITHIN: Duration = Duration::from_secs(10);
 
 /// What becomes of an error answer.
 pub(super) enum Refused {
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// The upstream will not have its own earlier thoughts back; without them it may take the request.
     Thoughts,
 }
@@ -48,7 +48,7 @@ pub(super) async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Rep
     if stale {
         return Refused::Thoughts;
     }
-    Refused::Outcome(match status {
+    let outcome = match status {
         400 | 413 | 422 if !account => {
             let refusal = Refusal::new(
                 Code::UpstreamError,
@@ -85,7 +85,8 @@ pub(super) async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Rep
                 secret_refused: false,
             })
         }
-    })
+    };
+    Refused::Outcome(Box::new(outcome))
 }
 
 async fn first_bytes(mut body: outbound::BodyStream) -> Bytes {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use entity::Protocol;
 
-use super::{Call, admit::Request as Incoming};
+use super::{Call, admit::Request as Incoming, memory::Memory};
 use crate::{
     catalog::{Channel, Model},
     error::{Code, Refusal},
@@ -22,7 +22,7 @@ use crate::{
 /// A request as channels of other protocols see it. Read when the first of them is looked at.
 pub(super) struct Foreign<'a> {
     incoming: &'a Incoming,
-    read: OnceLock<Result<Arc<Request>, Reject>>,
+    read: OnceLock<Result<Request, Reject>>,
     reject: OnceLock<Reject>,
 }
 
@@ -41,9 +41,9 @@ impl<'a> Foreign<'a> {
         if upstream == self.incoming.protocol {
             return Some(false);
         }
-        let read = self.read.get_or_init(|| {
-            translate::read(self.incoming.protocol, &self.incoming.body).map(Arc::new)
-        });
+        let read = self
+            .read
+            .get_or_init(|| translate::read(self.incoming.protocol, &self.incoming.body));
         let fits = match read {
             Ok(request) => request.fits(upstream),
             Err(reject) => Err(reject.clone()),
@@ -60,9 +60,13 @@ impl<'a> Foreign<'a> {
         Some(refusal.at((!reject.field.is_empty()).then(|| reject.field.clone())))
     }
 
-    /// The request itself, if any channel needs it.
-    pub(super) fn request(&self) -> Option<Arc<Request>> {
-        self.read.get()?.as_ref().ok().map(Arc::clone)
+    /// The request itself, if any channel needs it, with the thoughts that its caller could not send back.
+    pub(super) fn into_request(self, memory: &Memory) -> Option<Arc<Request>> {
+        let mut request = self.read.into_inner()?.ok()?;
+        if self.incoming.protocol == Protocol::Chat {
+            memory.recall(self.incoming.caller.key.tenant_id, &mut request);
+        }
+        Some(Arc::new(request))
     }
 }
 

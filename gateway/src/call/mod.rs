@@ -9,6 +9,7 @@ mod events;
 mod fault;
 mod foreign;
 mod handle;
+mod memory;
 mod refusal;
 mod relay;
 mod route;
@@ -17,6 +18,7 @@ mod settle;
 
 pub(crate) use cooldown::Cooldowns;
 pub(crate) use handle::answer;
+pub(crate) use memory::Memory;
 pub(crate) use refusal::not_read;
 
 use std::sync::Arc;

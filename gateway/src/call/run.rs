@@ -60,7 +60,7 @@ pub(super) async fn run(gateway: Gateway, call: Call, mut client: Client) {
         match outcome {
             Outcome::Stream(opened) => {
                 inner.cooldowns.succeeded(channel.id);
-                relay(&gateway, &call, &mut client, hold, channel.id, opened).await;
+                relay(&gateway, &call, &mut client, hold, channel.id, *opened).await;
                 return;
             }
             Outcome::Whole { body, tap } => {

@@ -1,6 +1,6 @@
 //! One refusal: its code, what to tell the caller, and what the answer's headers must carry.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ pub(crate) struct Refusal {
     /// The true cause first, then the mend. Full sentences; no address and no request id, those are added.
     pub(crate) message: String,
     /// The field of the request to look at.
-    pub(crate) field: Option<Cow<'static, str>>,
+    pub(crate) field: Option<Box<str>>,
     /// How long to wait before another try makes sense.
     pub(crate) retry_after: Option<Duration>,
     /// When the window is whole again that refused the call.
@@ -48,7 +48,7 @@ impl Refusal {
     }
 
     #[must_use]
-    pub(crate) fn at(mut self, field: Option<impl Into<Cow<'static, str>>>) -> Self {
+    pub(crate) fn at(mut self, field: Option<impl Into<Box<str>>>) -> Self {
         self.field = field.map(Into::into);
         self
     }

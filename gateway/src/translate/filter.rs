@@ -198,6 +198,9 @@ mod tests {
     use super::*;
     use crate::translate::answer::{Collector, Ending, Item};
 
+    /// Stop texts, pieces of an answer, what is left of it, and the text that stopped it.
+    type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a str, Option<String>);
+
     fn said(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
         let stops: Vec<String> = stops.iter().map(|stop| (*stop).to_owned()).collect();
         let mut filter = Filter::new(Names::default(), &stops);
@@ -214,7 +217,9 @@ mod tests {
             filter.pass(event, &mut out);
         }
         let mut all = Collector::default();
-        out.into_iter().for_each(|event| all.add(event));
+        for event in out {
+            all.add(event);
+        }
         let answer = all.finish().expect("ended").expect("well");
         assert!(matches!(answer.items.as_slice(), [Item::Text { .. }]));
         (answer.text(), answer.ending.stop_sequence)
@@ -223,7 +228,7 @@ mod tests {
     #[test]
     fn a_stop_text_ends_the_answer_wherever_the_pieces_are_cut() {
         let stop = Some("STOP".to_owned());
-        let table: &[(&[&str], &[&str], &str, Option<String>)] = &[
+        let table: &[Row<'_>] = &[
             (&["STOP"], &["a STOP b"], "a ", stop.clone()),
             (&["STOP"], &["a ST", "OP b", "c"], "a ", stop.clone()),
             (

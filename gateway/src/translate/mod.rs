@@ -13,6 +13,7 @@ mod filter;
 mod fit;
 #[cfg(test)]
 mod golden;
+mod keep;
 mod media;
 mod messages;
 mod names;
@@ -30,6 +31,7 @@ mod usage;
 mod voice;
 
 pub(crate) use carrier::Carriers;
+pub(crate) use keep::Kept;
 pub(crate) use names::Names;
 pub(crate) use reject::Reject;
 pub(crate) use stream::{Collecting, Stream};

@@ -106,21 +106,21 @@ fn streamed(protocol: Protocol, steps: Vec<Event>) -> Vec<u8> {
     match protocol {
         Protocol::Responses => {
             let mut writer = responses::Writer::new(voice());
-            steps
-                .into_iter()
-                .for_each(|step| writer.write(step, &mut out));
+            for step in steps {
+                writer.write(step, &mut out);
+            }
         }
         Protocol::Messages => {
             let mut writer = messages::Writer::new(voice());
-            steps
-                .into_iter()
-                .for_each(|step| writer.write(step, &mut out));
+            for step in steps {
+                writer.write(step, &mut out);
+            }
         }
         Protocol::Chat | Protocol::Embeddings => {
             let mut writer = chat::Writer::new(voice());
-            steps
-                .into_iter()
-                .for_each(|step| writer.write(step, &mut out));
+            for step in steps {
+                writer.write(step, &mut out);
+            }
         }
     }
     out

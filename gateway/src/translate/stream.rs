@@ -6,8 +6,10 @@ use entity::Protocol;
 use super::{
     Translation,
     answer::{Collector, Event, Fault},
+    carrier::Carriers,
     chat,
     filter::Filter,
+    keep::{Keeper, Kept},
     messages, responses,
 };
 
@@ -20,8 +22,31 @@ pub(crate) struct Stream {
     reader: Reader,
     filter: Filter,
     writer: Writer,
+    keeping: Keeping,
     weight: usize,
     ended: bool,
+}
+
+/// Keeps the thoughts of an answer whose caller cannot.
+#[derive(Debug)]
+struct Keeping(Option<(Keeper, Carriers)>);
+
+impl Keeping {
+    fn new(translation: &Translation) -> Self {
+        let forgets = translation.client == Protocol::Chat;
+        Self(forgets.then(|| (Keeper::default(), translation.voice.carriers.clone())))
+    }
+
+    fn see(&mut self, event: &Event) {
+        if let Some((keeper, _)) = &mut self.0 {
+            keeper.see(event);
+        }
+    }
+
+    fn kept(&mut self) -> Option<Kept> {
+        let (keeper, carriers) = self.0.as_mut()?;
+        keeper.kept(carriers)
+    }
 }
 
 /// Reads events of one protocol.
@@ -50,6 +75,7 @@ impl Stream {
                 Protocol::Messages => Writer::Messages(messages::Writer::new(voice)),
                 Protocol::Chat | Protocol::Embeddings => Writer::Chat(chat::Writer::new(voice)),
             },
+            keeping: Keeping::new(translation),
             weight: 0,
             ended: false,
         }
@@ -70,6 +96,11 @@ impl Stream {
         (self.write(events), complete)
     }
 
+    /// Thoughts to keep for the caller, once the answer has ended.
+    pub(crate) fn kept(&mut self) -> Option<Kept> {
+        self.keeping.kept()
+    }
+
     fn write(&mut self, events: Vec<Event>) -> Bytes {
         let mut passed = Vec::new();
         for event in events {
@@ -88,6 +119,7 @@ impl Stream {
                 break;
             }
             self.ended = matches!(event, Event::End(_) | Event::Fault(_));
+            self.keeping.see(&event);
             match &mut self.writer {
                 Writer::Chat(writer) => writer.write(event, &mut out),
                 Writer::Responses(writer) => writer.write(event, &mut out),
@@ -105,6 +137,7 @@ pub(crate) struct Collecting {
     filter: Filter,
     all: Collector,
     translation: Translation,
+    keeping: Keeping,
     weight: usize,
 }
 
@@ -115,6 +148,7 @@ impl Collecting {
             filter: translation.filter(),
             all: Collector::default(),
             translation: translation.clone(),
+            keeping: Keeping::new(translation),
             weight: 0,
         }
     }
@@ -134,6 +168,11 @@ impl Collecting {
         (self.add(events), complete)
     }
 
+    /// Thoughts to keep for the caller, once the answer has ended.
+    pub(crate) fn kept(&mut self) -> Option<Kept> {
+        self.keeping.kept()
+    }
+
     fn add(&mut self, events: Vec<Event>) -> Bytes {
         let mut passed = Vec::new();
         for event in events {
@@ -146,6 +185,7 @@ impl Collecting {
         let mut ended = false;
         for event in passed {
             ended |= matches!(event, Event::End(_));
+            self.keeping.see(&event);
             self.all.add(event);
         }
         if !ended {

@@ -77,18 +77,15 @@ fn answer_calls(turns: &mut Vec<Turn>) {
             continue;
         }
         let user = (at + 1..end).find(|place| turns[*place].role == Role::User);
-        match user {
-            Some(place) => {
-                turns[place].parts.splice(0..0, answers);
-                // A word of the system between a call and its result would part them.
-                let turn = turns.remove(place);
-                turns.insert(at + 1, turn);
-                at = end;
-            }
-            None => {
-                turns.insert(at + 1, Turn::new(Role::User, answers));
-                at = end + 1;
-            }
+        if let Some(place) = user {
+            turns[place].parts.splice(0..0, answers);
+            // A word of the system between a call and its result would part them.
+            let turn = turns.remove(place);
+            turns.insert(at + 1, turn);
+            at = end;
+        } else {
+            turns.insert(at + 1, Turn::new(Role::User, answers));
+            at = end + 1;
         }
     }
 }

@@ -130,15 +130,14 @@ impl Reader {
             return;
         }
         let same = self.open.as_ref().filter(|(_, open)| *open == opening);
-        let item = match same {
-            Some((item, _)) => *item,
-            None => {
-                self.close(out);
-                let item = self.fresh();
-                out.push(Event::Open(item, opening.clone()));
-                self.open = Some((item, opening));
-                item
-            }
+        let item = if let Some((item, _)) = same {
+            *item
+        } else {
+            self.close(out);
+            let item = self.fresh();
+            out.push(Event::Open(item, opening.clone()));
+            self.open = Some((item, opening));
+            item
         };
         out.push(Event::Delta(item, text.to_owned()));
     }

@@ -46,14 +46,14 @@ impl Writer {
     pub(in crate::translate) fn write(&mut self, step: Event, out: &mut Vec<u8>) {
         if !self.started && !matches!(step, Event::Fault(_)) {
             self.started = true;
-            self.chunk(json!({"role": "assistant", "content": ""}), None, out);
+            self.chunk(&json!({"role": "assistant", "content": ""}), None, out);
         }
         match step {
             Event::Start(_) | Event::Opaque(..) | Event::Close(_) | Event::Search(_) => {}
             Event::Open(item, opening) => self.open(item, opening, out),
             Event::Delta(item, text) => self.delta(item, &text, out),
             Event::Cite(_, citation) => {
-                self.chunk(json!({"annotations": [annotation(&citation)]}), None, out);
+                self.chunk(&json!({"annotations": [annotation(&citation)]}), None, out);
             }
             Event::End(ending) => self.end(&ending, out),
             Event::Fault(failed) => {
@@ -72,7 +72,7 @@ impl Writer {
                 self.calls += 1;
                 let mut opener = call_value(&call);
                 opener["index"] = index.into();
-                self.chunk(json!({"tool_calls": [opener]}), None, out);
+                self.chunk(&json!({"tool_calls": [opener]}), None, out);
                 if call.kind == Kind::Custom {
                     Said::Custom(index)
                 } else {
@@ -105,14 +105,14 @@ impl Writer {
                 json!({"tool_calls": [{"index": index, "custom": {"input": text}}]})
             }
         };
-        self.chunk(delta, None, out);
+        self.chunk(&delta, None, out);
     }
 
     fn end(&mut self, ending: &Ending, out: &mut Vec<u8>) {
         if let Some(explanation) = ending.explanation.as_ref().filter(|_| !self.has_text) {
-            self.chunk(json!({"refusal": explanation}), None, out);
+            self.chunk(&json!({"refusal": explanation}), None, out);
         }
-        self.chunk(json!({}), Some(finish_reason(ending.reason)), out);
+        self.chunk(&json!({}), Some(finish_reason(ending.reason)), out);
         if self.voice.usage_asked {
             let mut last = self.envelope();
             last.insert("choices".to_owned(), json!([]));
@@ -123,7 +123,7 @@ impl Writer {
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
 
-    fn chunk(&self, delta: Value, finish: Option<&str>, out: &mut Vec<u8>) {
+    fn chunk(&self, delta: &Value, finish: Option<&str>, out: &mut Vec<u8>) {
         let mut chunk = self.envelope();
         let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
         chunk.insert("choices".to_owned(), json!([choice]));

@@ -151,10 +151,11 @@ fn result_content(result: &CallResult, pictures: &mut Vec<Value>) -> String {
         } else {
             "file"
         };
+        let line = format!("[{what} {number} of {} below]", result.call);
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&format!("[{what} {number} of {} below]", result.call));
+        text.push_str(&line);
         pictures.extend(content_part(part));
     }
     text

@@ -144,7 +144,7 @@ impl Writer {
             }
             if !block.waiting.is_empty() {
                 let text = std::mem::take(&mut block.waiting);
-                let delta = block.delta(text);
+                let delta = block.delta(&text);
                 send(
                     "content_block_delta",
                     json!({"index": self.index, "delta": delta}),
@@ -236,10 +236,10 @@ impl Block {
         }
     }
 
-    fn delta(&mut self, text: String) -> Value {
+    fn delta(&mut self, text: &str) -> Value {
         match self.opening {
             Opening::Thought => {
-                self.thought.push_str(&text);
+                self.thought.push_str(text);
                 json!({"type": "thinking_delta", "thinking": text})
             }
             Opening::Text | Opening::Refusal => json!({"type": "text_delta", "text": text}),

@@ -14,7 +14,7 @@ pub(super) fn id(prefix: &str, voice: &Voice, place: usize) -> String {
     format!("{prefix}_{}{place:04}", voice.id)
 }
 
-pub(super) fn message(id: &str, status: &str, content: Vec<Value>) -> Value {
+pub(super) fn message(id: &str, status: &str, content: &[Value]) -> Value {
     json!({"id": id, "type": "message", "role": "assistant", "status": status, "content": content})
 }
 

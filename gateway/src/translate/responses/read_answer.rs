@@ -163,27 +163,26 @@ impl Reader {
             .slots
             .iter()
             .position(|slot| slot.output == output && slot.content == content);
-        let place = match known {
-            Some(place) => place,
-            None => {
-                match &opening {
-                    Opening::Text => self.summary.texts = true,
-                    Opening::Refusal => self.summary.refusals = true,
-                    Opening::Call(_) => self.summary.calls = true,
-                    Opening::Thought => {}
-                }
-                let item = self.next;
-                self.next += 1;
-                self.slots.push(Slot {
-                    output,
-                    content,
-                    item,
-                    said: false,
-                    part: None,
-                });
-                out.push(Event::Open(item, opening));
-                self.slots.len() - 1
+        let place = if let Some(place) = known {
+            place
+        } else {
+            match &opening {
+                Opening::Text => self.summary.texts = true,
+                Opening::Refusal => self.summary.refusals = true,
+                Opening::Call(_) => self.summary.calls = true,
+                Opening::Thought => {}
             }
+            let item = self.next;
+            self.next += 1;
+            self.slots.push(Slot {
+                output,
+                content,
+                item,
+                said: false,
+                part: None,
+            });
+            out.push(Event::Open(item, opening));
+            self.slots.len() - 1
         };
         self.slots.get_mut(place)
     }
@@ -222,10 +221,12 @@ impl Reader {
 
     fn added(&mut self, item: &Map<String, Value>, output: u64, out: &mut Vec<Event>) {
         match item.get("type").and_then(Value::as_str) {
-            Some("reasoning") => drop(self.slot(output, 0, Opening::Thought, out)),
+            Some("reasoning") => {
+                self.slot(output, 0, Opening::Thought, out);
+            }
             Some("function_call" | "custom_tool_call") => {
                 let opening = Opening::Call(call(item));
-                drop(self.slot(output, 0, opening, out));
+                self.slot(output, 0, opening, out);
             }
             _ => {}
         }

@@ -91,7 +91,7 @@ impl Writer {
             return;
         }
         self.started = true;
-        let response = response(&self.voice, "in_progress", Vec::new(), None);
+        let response = response(&self.voice, "in_progress", &[], None);
         self.send("response.created", json!({"response": response}), out);
         self.send("response.in_progress", json!({"response": response}), out);
     }
@@ -113,7 +113,7 @@ impl Writer {
         let id = item::id(prefix, &self.voice, output);
         let added = match &body {
             Body::Thought => json!({"id": id, "type": "reasoning", "summary": []}),
-            Body::Text | Body::Refusal => item::message(&id, "in_progress", Vec::new()),
+            Body::Text | Body::Refusal => item::message(&id, "in_progress", &[]),
             Body::Call(call) => item::call(call, &id, "in_progress"),
             Body::Search => Value::Null,
         };
@@ -288,12 +288,10 @@ impl Writer {
         let open = &self.items[place];
         match &open.body {
             Body::Thought => item::thought(&open.id, &open.text, open.opaque.as_ref(), &self.voice),
-            Body::Text => item::message(
-                &open.id,
-                status,
-                vec![item::text(&open.text, &open.citations)],
-            ),
-            Body::Refusal => item::message(&open.id, status, vec![item::refusal(&open.text)]),
+            Body::Text => {
+                item::message(&open.id, status, &[item::text(&open.text, &open.citations)])
+            }
+            Body::Refusal => item::message(&open.id, status, &[item::refusal(&open.text)]),
             Body::Call(call) => {
                 let call = Call {
                     args: open.text.clone(),
@@ -354,7 +352,7 @@ impl Writer {
         } else {
             "completed"
         };
-        let response = response(&self.voice, status, self.output(), Some(ending));
+        let response = response(&self.voice, status, &self.output(), Some(ending));
         self.send(
             &format!("response.{status}"),
             json!({"response": response}),
@@ -370,7 +368,7 @@ impl Writer {
             self.send("error", fields, out);
             return;
         }
-        let mut response = response(&self.voice, "failed", self.output(), None);
+        let mut response = response(&self.voice, "failed", &self.output(), None);
         response["error"] = error;
         self.send("response.failed", json!({"response": response}), out);
     }
@@ -392,11 +390,9 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
                 item::thought(&id("rs"), text, opaque.as_ref(), voice)
             }
             Item::Text { text, citations } => {
-                item::message(&id("msg"), "completed", vec![item::text(text, citations)])
+                item::message(&id("msg"), "completed", &[item::text(text, citations)])
             }
-            Item::Refusal(text) => {
-                item::message(&id("msg"), "completed", vec![item::refusal(text)])
-            }
+            Item::Refusal(text) => item::message(&id("msg"), "completed", &[item::refusal(text)]),
             Item::Call(call) if call.kind == Kind::Custom => {
                 item::call(call, &id("ctc"), "completed")
             }
@@ -413,7 +409,7 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
         output.push(item::message(
             &id,
             "completed",
-            vec![item::refusal(explanation)],
+            &[item::refusal(explanation)],
         ));
     }
     let status = if incomplete_reason(answer.ending.reason).is_some() {
@@ -421,5 +417,5 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
     } else {
         "completed"
     };
-    response(voice, status, output, Some(&answer.ending))
+    response(voice, status, &output, Some(&answer.ending))
 }

@@ -12,7 +12,7 @@ use crate::translate::{
 pub(super) fn response(
     voice: &Voice,
     status: &str,
-    output: Vec<Value>,
+    output: &[Value],
     ending: Option<&Ending>,
 ) -> Value {
     let incomplete = ending
