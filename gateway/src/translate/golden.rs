@@ -379,3 +379,169 @@ fn whole_answers_come_back_from_every_protocol() {
     }
     assert_eq!(answers, 11);
 }
+
+/// A chat request as a Messages upstream of this model gets it.
+fn to_messages(model: &str, words: &[&str], body: &Value) -> Value {
+    let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+    let words = words.iter().map(|word| (*word).to_owned()).collect();
+    let target = Target {
+        protocol: Protocol::Messages,
+        model,
+        default_output: 32_000,
+        most_output: Some(64_000),
+        streamed: false,
+        traits: Traits::of(Protocol::Messages, model, &words),
+        carriers: &carriers("x"),
+        names: &Names::of(&request),
+    };
+    serde_json::from_slice(&request.write(&target).0).expect("JSON")
+}
+
+#[test]
+fn each_generation_of_models_is_told_to_think_in_its_own_way() {
+    let asked = |effort: &str, more: Value| {
+        let mut body = json!({"model": "M", "temperature": 1.5, "reasoning_effort": effort,
+            "max_completion_tokens": 4_000, "messages": [{"role": "user", "content": "q"}],
+            "tools": [{"type": "function", "function": {"name": "f"}}]});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        body
+    };
+    let always = ["reasoning", "adaptive_thinking", "thinking_always_on"];
+    let none = Value::Null;
+    let table = [
+        // A budget fits into the output limit, which stays; temperature is for those who do not think.
+        (
+            "claude-sonnet-4-5",
+            &[][..],
+            asked("high", json!({})),
+            json!({"type": "enabled", "budget_tokens": 2_000}),
+            none.clone(),
+            none.clone(),
+        ),
+        (
+            "claude-sonnet-4-5",
+            &[],
+            asked("none", json!({})),
+            none.clone(),
+            none.clone(),
+            json!(1),
+        ),
+        (
+            "claude-sonnet-4-5",
+            &[],
+            asked("high", json!({"tool_choice": "required"})),
+            none.clone(),
+            none.clone(),
+            json!(1),
+        ),
+        (
+            "claude-3-5-haiku",
+            &[],
+            asked("high", json!({})),
+            none.clone(),
+            none.clone(),
+            json!(1),
+        ),
+        (
+            "claude-opus-5",
+            &[],
+            asked("max", json!({})),
+            json!({"type": "adaptive"}),
+            json!("max"),
+            none.clone(),
+        ),
+        (
+            "claude-opus-5",
+            &[],
+            asked("minimal", json!({})),
+            json!({"type": "adaptive"}),
+            json!("low"),
+            none.clone(),
+        ),
+        (
+            "claude-opus-5",
+            &[],
+            asked("none", json!({})),
+            json!({"type": "disabled"}),
+            none.clone(),
+            none.clone(),
+        ),
+        (
+            "claude-opus-5",
+            &[],
+            asked("high", json!({"tool_choice": "required"})),
+            none.clone(),
+            json!("high"),
+            none.clone(),
+        ),
+        (
+            "claude-x",
+            &always,
+            asked("none", json!({})),
+            none.clone(),
+            json!("low"),
+            none.clone(),
+        ),
+        (
+            "claude-x",
+            &always,
+            asked("xhigh", json!({"tool_choice": "required"})),
+            json!({"type": "adaptive"}),
+            json!("high"),
+            none,
+        ),
+    ];
+
+    for (model, words, body, thinking, effort, temperature) in table {
+        let written = to_messages(model, words, &body);
+        assert_eq!(written["thinking"], thinking, "{model} {body}");
+        assert_eq!(written["output_config"]["effort"], effort, "{model} {body}");
+        assert_eq!(written["temperature"], temperature, "{model} {body}");
+        assert_eq!(written["max_tokens"], 4_000);
+    }
+    let forced = to_messages(
+        "claude-x",
+        &always,
+        &asked("high", json!({"tool_choice": "required"})),
+    );
+    assert_eq!(forced["tool_choice"], json!({"type": "auto"}));
+    assert!(
+        forced["system"][0]["text"]
+            .as_str()
+            .expect("a hint")
+            .contains("at least one")
+    );
+}
+
+#[test]
+fn vendors_of_the_old_chat_get_the_old_fields() {
+    let body = json!({"model": "deepseek-chat", "max_tokens": 99, "tool_choice": {"type": "any"},
+        "messages": [{"role": "user", "content": "q"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]}],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}]});
+
+    let written = written_for("deepseek-chat", &body);
+
+    assert_eq!(written["max_tokens"], 99);
+    assert_eq!(written["max_completion_tokens"], Value::Null);
+    // It wants a thought before its calls, and an answer after each.
+    assert_eq!(written["messages"][1]["reasoning_content"], " ");
+    assert_eq!(written["messages"][2]["content"], "(no output)");
+}
+
+fn written_for(model: &str, body: &Value) -> Value {
+    let request = read(Protocol::Messages, body.to_string().as_bytes()).expect("a good request");
+    let target = Target {
+        protocol: Protocol::Chat,
+        model,
+        default_output: 32_000,
+        most_output: None,
+        streamed: false,
+        traits: Traits::of(Protocol::Chat, model, &BTreeSet::new()),
+        carriers: &carriers("x"),
+        names: &Names::of(&request),
+    };
+    serde_json::from_slice(&request.write(&target).0).expect("JSON")
+}

@@ -333,6 +333,16 @@ impl Turn {
 }
 
 impl Request {
+    /// Whether the choice of tools leaves this one to be called.
+    pub(crate) fn allows(&self, tool: &Tool) -> bool {
+        match &self.choice {
+            Some(Choice::Among { names, .. }) => names
+                .iter()
+                .any(|(namespace, name)| *namespace == tool.namespace && *name == tool.name),
+            _ => true,
+        }
+    }
+
     /// All calls of the conversation.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
         let parts = self.turns.iter().flat_map(|turn| &turn.parts);

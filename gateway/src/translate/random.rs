@@ -201,7 +201,7 @@ fn write_any(request: &Request, upstream: Protocol) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn a_stream_and_the_whole_answer_say_the_same(answer in answer(), apart in any::<bool>()) {

@@ -36,8 +36,8 @@ pub(crate) struct Traits {
     pub(crate) most_effort: Effort,
     /// Wants its thoughts back with its calls.
     pub(crate) echoes: bool,
-    /// The upstream is `OpenAI` itself, which takes fields that others refuse.
-    pub(crate) is_openai: bool,
+    /// Knows chat as it was at first: `max_tokens`, and none of the later fields.
+    pub(crate) is_plain: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +90,23 @@ impl Traits {
             echoes: ["deepseek", "kimi", "mimo"]
                 .iter()
                 .any(|vendor| name.contains(vendor)),
-            is_openai: false,
+            is_plain: PLAIN.iter().any(|family| name.contains(family)),
         }
     }
 }
+
+/// Families of models whose vendors read `max_tokens` and refuse or overlook what `OpenAI` added later.
+const PLAIN: [&str; 9] = [
+    "deepseek",
+    "mistral",
+    "codestral",
+    "devstral",
+    "kimi",
+    "moonshot",
+    "glm",
+    "minimax",
+    "llama",
+];
 
 fn is_openai_reasoner(name: &str) -> bool {
     ["gpt-5", "gpt-6", "o1", "o3", "o4"]

@@ -33,6 +33,7 @@ pub(in crate::translate) fn write(
     let tools: Vec<Value> = request
         .tools
         .iter()
+        .filter(|given| !target.traits.is_plain || request.allows(given))
         .map(|given| tool(given, target))
         .collect();
     let has_tools = !tools.is_empty();
@@ -45,7 +46,12 @@ pub(in crate::translate) fn write(
         put("parallel_tool_calls", request.parallel.map(Value::from));
     }
     let limit = target.limited(request.max_output);
-    put("max_completion_tokens", limit.map(Value::from));
+    let limit_name = if target.traits.is_plain {
+        "max_tokens"
+    } else {
+        "max_completion_tokens"
+    };
+    put(limit_name, limit.map(Value::from));
     let sampling = &request.sampling;
     put("temperature", sampling.temperature.clone().map(Value::from));
     put("top_p", sampling.top_p.clone().map(Value::from));
@@ -66,7 +72,11 @@ pub(in crate::translate) fn write(
         effort(request, target).map(|effort| effort.word().into()),
     );
     put("response_format", format(&request.format));
-    put("verbosity", request.verbosity.clone().map(Value::from));
+    if target.traits.is_plain && request.verbosity.is_some() {
+        dropped.push("verbosity".to_owned());
+    } else {
+        put("verbosity", request.verbosity.clone().map(Value::from));
+    }
     if request.web_search.is_some() {
         dropped.push("web_search".to_owned());
     }
@@ -270,6 +280,8 @@ fn choice(choice: &Choice, target: &Target<'_>) -> Value {
         Choice::Auto | Choice::Hosted(_) => "auto".into(),
         Choice::Must => "required".into(),
         Choice::One { namespace, name } => function(namespace.as_deref(), name),
+        Choice::Among { must: true, .. } if target.traits.is_plain => "required".into(),
+        Choice::Among { .. } if target.traits.is_plain => "auto".into(),
         Choice::Among { must, names } => {
             let tools: Vec<Value> = names
                 .iter()

@@ -309,13 +309,7 @@ fn tool_result(result: &CallResult, target: &Target<'_>) -> Value {
 }
 
 fn tools(request: &Request, target: &Target<'_>) -> Vec<Value> {
-    let allowed = |tool: &&Tool| match &request.choice {
-        Some(Choice::Among { names, .. }) => names
-            .iter()
-            .any(|(namespace, name)| *namespace == tool.namespace && *name == tool.name),
-        _ => true,
-    };
-    let declared = request.tools.iter().filter(allowed);
+    let declared = request.tools.iter().filter(|tool| request.allows(tool));
     let mut tools: Vec<Value> = declared.map(|given| tool(given, target)).collect();
     tools.extend(request.web_search.as_ref().map(web_search));
     tools
