@@ -168,7 +168,7 @@ fn spoken(client: &str, text: &str) -> (String, String, Vec<String>, String) {
                 calls[index] += &piece(&call["function"]["arguments"]);
             }
             if let Some(reason) = choice["finish_reason"].as_str() {
-                last = reason.to_owned();
+                reason.clone_into(&mut last);
             }
             continue;
         }
@@ -424,6 +424,10 @@ async fn a_whole_answer_is_asked_for_as_a_stream_and_put_together() {
         let mut request = request(pair, pair.name, false);
         request["service_tier"] = "auto".into();
         request["store"] = true.into();
+        let tools = request["tools"].as_array_mut().expect("tools");
+        if pair.client != MESSAGES {
+            tools.push(json!({"type": "odd\r\nx-evil: 1 \u{4e16}"}));
+        }
 
         let answer = gate
             .post(pair.client, &request)
@@ -448,7 +452,11 @@ async fn a_whole_answer_is_asked_for_as_a_stream_and_put_together() {
         assert_eq!(asked.body["stream"], true);
         if pair.client == CHAT {
             let dropped = dropped.expect("a header");
-            assert!(dropped.to_str().expect("text").contains("store"));
+            let dropped = dropped.to_str().expect("text");
+            assert!(
+                dropped.contains("store") && dropped.contains("odd??x-evil"),
+                "{dropped}"
+            );
         }
         let row = gate.ended(number).await.pop().expect("a row");
         assert_eq!(

@@ -56,7 +56,8 @@ impl<'a> Foreign<'a> {
     /// Why a channel that is there cannot serve this request, for its caller to mend.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let reject = self.reject.get()?;
-        let refusal = Refusal::new(Code::InvalidRequest, format!("{reject}."));
+        let words: String = reject.message.chars().take(LONGEST_WORDS).collect();
+        let refusal = Refusal::new(Code::InvalidRequest, format!("{words}."));
         Some(refusal.at((!reject.field.is_empty()).then(|| reject.field.clone())))
     }
 
@@ -177,6 +178,8 @@ fn write(
     }
 }
 
+/// Letters of a refusal, which may repeat what the caller wrote.
+const LONGEST_WORDS: usize = 300;
 /// The output limit of a request that names none, where the upstream's protocol demands one.
 const DEFAULT_OUTPUT: u64 = 32_000;
 

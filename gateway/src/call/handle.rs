@@ -135,7 +135,7 @@ async fn reply(gateway: &Gateway, visit: &Visit, connection: Connection) -> Http
     };
     let mut answer = visit.answer(200);
     if !dropped.is_empty() {
-        answer.insert_header(("x-gateway-dropped", dropped.join(", ")));
+        answer.insert_header(("x-gateway-dropped", header_text(&dropped.join(", "))));
     }
     match head {
         Head::Stream => {
@@ -153,4 +153,16 @@ async fn reply(gateway: &Gateway, visit: &Visit, connection: Connection) -> Http
         Head::Whole(body) => answer.content_type("application/json").body(body),
         Head::Refused(refusal) => visit.refuse(gateway, &refusal),
     }
+}
+
+/// Letters that a list in a header may have.
+const LONGEST_LIST: usize = 1_000;
+
+/// A text that may repeat what a caller wrote, fit for a header.
+fn header_text(text: &str) -> String {
+    let fit = text.chars().map(|letter| match letter {
+        ' '..='~' => letter,
+        _ => '?',
+    });
+    fit.take(LONGEST_LIST).collect()
 }

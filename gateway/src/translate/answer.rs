@@ -108,18 +108,20 @@ pub(crate) enum Item {
 }
 
 impl Event {
-    /// Bytes of the answer that it carries.
+    /// About what it costs to keep, in bytes. An item costs much, so that there cannot be many.
     pub(crate) fn weight(&self) -> usize {
+        const ITEM: usize = 8 << 10;
         match self {
             Self::Delta(_, text)
             | Self::Opaque(
                 _,
                 Opaque::Signature(text) | Opaque::Redacted(text) | Opaque::Encrypted(text),
-            )
-            | Self::Search(text) => text.len(),
-            Self::Open(_, Opening::Call(call)) => call.id.len() + call.name.len() + 64,
-            Self::Cite(_, citation) => citation.url.len() + citation.title.len() + 64,
-            Self::Start(_) | Self::Open(..) | Self::Close(_) | Self::End(_) | Self::Fault(_) => 64,
+            ) => text.len(),
+            Self::Search(text) => ITEM + text.len(),
+            Self::Open(_, Opening::Call(call)) => ITEM + call.id.len() + call.name.len(),
+            Self::Open(..) => ITEM,
+            Self::Cite(_, citation) => citation.url.len() + citation.title.len() + 256,
+            Self::Start(_) | Self::Close(_) | Self::End(_) | Self::Fault(_) => 0,
         }
     }
 }

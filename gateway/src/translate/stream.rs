@@ -83,6 +83,9 @@ impl Stream {
 
     /// What the caller gets for the data of one event; often nothing.
     pub(crate) fn translate(&mut self, data: &[u8]) -> Bytes {
+        if self.ended {
+            return Bytes::new();
+        }
         let mut events = Vec::new();
         self.reader.read(data.trim_ascii(), &mut events);
         self.write(events)
@@ -155,6 +158,9 @@ impl Collecting {
 
     /// Takes the data of one event. The whole answer at its end, else nothing.
     pub(crate) fn take(&mut self, data: &[u8]) -> Bytes {
+        if self.weight > MOST_BYTES {
+            return Bytes::new();
+        }
         let mut events = Vec::new();
         self.reader.read(data.trim_ascii(), &mut events);
         self.add(events)
@@ -221,5 +227,40 @@ impl Reader {
             Self::Responses(reader) => reader.end(out),
             Self::Messages(reader) => reader.end(out),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::translate::golden::translation;
+
+    #[test]
+    fn an_answer_that_grows_without_end_is_given_up() {
+        let item = r#"{"type":"response.output_item.added","output_index":N,"item":{"type":"function_call","call_id":"N","name":"f"}}"#;
+        let nameless =
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"X"}}]}}]}"#
+                .replace('X', &"x".repeat(64 << 10));
+        let mut many = translation(Protocol::Messages, Protocol::Responses).stream();
+        let mut early = translation(Protocol::Messages, Protocol::Chat).stream();
+
+        let mut said = 0;
+        for number in 0..6_000 {
+            said += many
+                .translate(item.replace('N', &number.to_string()).as_bytes())
+                .len();
+        }
+        for _ in 0..200 {
+            early.translate(nameless.as_bytes());
+        }
+
+        assert!(
+            many.ended && many.weight < MOST_BYTES + (16 << 10),
+            "{}",
+            many.weight
+        );
+        assert!(said < 2 << 20);
+        let (last, complete) = early.end();
+        assert!(!complete && last.len() < 1_000);
     }
 }

@@ -10,6 +10,9 @@ use crate::{
     wire::usage,
 };
 
+/// Bytes of arguments that are kept of a call whose name is not known yet.
+const MOST_EARLY: usize = 1 << 20;
+
 /// Reads a stream.
 #[derive(Debug, Default)]
 pub(in crate::translate) struct Reader {
@@ -243,7 +246,7 @@ impl OpenCall {
         if self.opened {
             let early = std::mem::take(&mut self.call.args);
             out.push(Event::Delta(self.item, early + args));
-        } else {
+        } else if self.call.args.len() + args.len() <= MOST_EARLY {
             self.call.args.push_str(args);
         }
     }

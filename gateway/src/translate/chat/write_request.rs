@@ -310,3 +310,45 @@ fn format(format: &Format) -> Option<Value> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    use entity::Protocol;
+
+    use crate::translate::{Names, Traits, carrier::tests::carriers, read};
+
+    #[test]
+    fn vendors_of_the_old_chat_get_the_old_fields() {
+        let body = json!({"model": "deepseek-chat", "max_tokens": 99, "tool_choice": {"type": "any"},
+            "messages": [{"role": "user", "content": "q"},
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]}],
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}]});
+
+        let written = written_for("deepseek-chat", &body);
+
+        assert_eq!(written["max_tokens"], 99);
+        assert_eq!(written["max_completion_tokens"], Value::Null);
+        // It wants a thought before its calls, and an answer after each.
+        assert_eq!(written["messages"][1]["reasoning_content"], " ");
+        assert_eq!(written["messages"][2]["content"], "(no output)");
+    }
+
+    fn written_for(model: &str, body: &Value) -> Value {
+        let request =
+            read(Protocol::Messages, body.to_string().as_bytes()).expect("a good request");
+        let target = Target {
+            protocol: Protocol::Chat,
+            model,
+            default_output: 32_000,
+            most_output: None,
+            streamed: false,
+            traits: Traits::of(Protocol::Chat, model, &BTreeSet::new()),
+            carriers: &carriers("x"),
+            names: &Names::of(&request),
+        };
+        serde_json::from_slice(&request.write(&target).0).expect("JSON")
+    }
+}

@@ -11,6 +11,11 @@ use crate::{
     wire::usage::MessagesUsage,
 };
 
+/// Blocks that may be open at once; the protocol opens one.
+const MOST_OPEN: usize = 256;
+/// Bytes of a search's arguments.
+const MOST_QUERY: usize = 64 << 10;
+
 /// Reads a stream.
 #[derive(Debug, Default)]
 pub(in crate::translate) struct Reader {
@@ -194,7 +199,9 @@ impl Reader {
             }
             _ => return,
         };
-        self.blocks.push(Block { index, kind });
+        if self.blocks.len() < MOST_OPEN {
+            self.blocks.push(Block { index, kind });
+        }
     }
 
     fn delta(&mut self, index: u64, delta: &Map<String, Value>, out: &mut Vec<Event>) {
@@ -217,7 +224,12 @@ impl Reader {
                 *said |= more.is_some();
                 out.extend(more.map(|more| Event::Delta(*item, more)));
             }
-            BlockKind::Search(args) => args.push_str(&more.unwrap_or_default()),
+            BlockKind::Search(args) => {
+                let more = more.unwrap_or_default();
+                if args.len() + more.len() <= MOST_QUERY {
+                    args.push_str(&more);
+                }
+            }
         }
     }
 

@@ -124,3 +124,84 @@ fn has_thoughts_back(turns: &[Turn], target: &Target<'_>) -> bool {
             .and_then(|carrier| target.carriers.open(carrier))
             .is_some_and(|opened| opened.opaque.is_some()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::Protocol;
+
+    use crate::translate::{Names, Traits, carrier::tests::carriers, read};
+
+    /// A chat request as a Messages upstream of this model gets it.
+    fn written(model: &str, words: &[&str], body: &Value) -> Value {
+        let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let target = Target {
+            protocol: Protocol::Messages,
+            model,
+            default_output: 32_000,
+            most_output: Some(64_000),
+            streamed: false,
+            traits: Traits::of(Protocol::Messages, model, &words),
+            carriers: &carriers("x"),
+            names: &Names::of(&request),
+        };
+        serde_json::from_slice(&request.write(&target).0).expect("JSON")
+    }
+
+    fn asked(effort: &str, forced: bool) -> Value {
+        json!({"model": "M", "temperature": 1.5, "reasoning_effort": effort, "max_completion_tokens": 4_000,
+               "messages": [{"role": "user", "content": "q"}],
+               "tool_choice": if forced { "required" } else { "auto" },
+               "tools": [{"type": "function", "function": {"name": "f"}}]})
+    }
+
+    /// Model, what the price table says of it, the request, and what it says of thinking, effort and temperature then.
+    type Row = (
+        &'static str,
+        &'static [&'static str],
+        Value,
+        Value,
+        Value,
+        Value,
+    );
+
+    const ALWAYS: &[&str] = &["reasoning", "adaptive_thinking", "thinking_always_on"];
+
+    #[test]
+    #[rustfmt::skip]
+    fn each_generation_of_models_is_told_to_think_in_its_own_way() {
+        let none = || Value::Null;
+        let adaptive = || json!({"type": "adaptive"});
+        // A budget fits into the output limit, which stays. Temperature is for those who do not think.
+        let table: [Row; 10] = [
+            ("claude-sonnet-4-5", &[], asked("high", false), json!({"type": "enabled", "budget_tokens": 2_000}), none(), none()),
+            ("claude-sonnet-4-5", &[], asked("none", false), none(), none(), json!(1)),
+            ("claude-sonnet-4-5", &[], asked("high", true), none(), none(), json!(1)),
+            ("claude-3-5-haiku", &[], asked("high", false), none(), none(), json!(1)),
+            ("claude-opus-5", &[], asked("max", false), adaptive(), json!("max"), none()),
+            ("claude-opus-5", &[], asked("minimal", false), adaptive(), json!("low"), none()),
+            ("claude-opus-5", &[], asked("none", false), json!({"type": "disabled"}), none(), none()),
+            ("claude-opus-5", &[], asked("high", true), none(), json!("high"), none()),
+            ("claude-x", ALWAYS, asked("none", false), none(), json!("low"), none()),
+            ("claude-x", ALWAYS, asked("xhigh", true), adaptive(), json!("high"), none()),
+        ];
+
+        for (model, words, body, thinking, effort, temperature) in table {
+            let written = written(model, words, &body);
+            assert_eq!(written["thinking"], thinking, "{model} {body}");
+            assert_eq!(written["output_config"]["effort"], effort, "{model} {body}");
+            assert_eq!(written["temperature"], temperature, "{model} {body}");
+            assert_eq!(written["max_tokens"], 4_000);
+        }
+    }
+
+    #[test]
+    fn a_model_that_always_thinks_is_asked_in_words_for_a_tool() {
+        let forced = written("claude-x", ALWAYS, &asked("high", true));
+
+        assert_eq!(forced["tool_choice"], json!({"type": "auto"}));
+        let hint = forced["system"][0]["text"].as_str().expect("a hint");
+        assert!(hint.contains("at least one"), "{hint}");
+    }
+}
