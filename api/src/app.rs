@@ -73,6 +73,11 @@ pub enum StartError {
     /// The data directory cannot be made.
     #[error("the data directory {0} cannot be made: {1}")]
     DataDir(String, io::Error),
+    /// There is no such file.
+    #[error(
+        "there is no database at {0}; name its folder with --data-dir or TOLLGATE_DATA_DIR, or DATABASE_URL"
+    )]
+    NoDatabase(String),
     /// The database does not answer, or is newer than this program.
     #[error("the database cannot be used: {0}")]
     Store(#[from] sea_orm::DbErr),
@@ -135,6 +140,18 @@ pub async fn open(config: &Config) -> Result<Database, StartError> {
     let mut settings = entity::Settings::new(url);
     settings.write_connections = config.database.connections;
     Ok(Database::open(&settings).await?)
+}
+
+/// As [`open`], where it is of no use to make a database: proving a new one proves nothing.
+///
+/// # Errors
+/// As [`open`], and when there is no database yet.
+pub async fn open_present(config: &Config) -> Result<Database, StartError> {
+    let url = config.database.url.expose();
+    match url.strip_prefix("sqlite://") {
+        Some(file) if !Path::new(file).exists() => Err(StartError::NoDatabase(file.to_owned())),
+        _ => open(config).await,
+    }
 }
 
 /// Starts an installation: database, jobs, server.

@@ -93,10 +93,24 @@ fn main() -> ExitCode {
     match runtime.block_on(run(cli)) {
         Ok(code) => code,
         Err(fault) => {
-            eprintln!("tollgate: {fault:#}");
+            eprintln!("tollgate: {}", whole_story(&fault));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A fault with its causes; what a fault already says of its cause is not said again.
+fn whole_story(fault: &anyhow::Error) -> String {
+    fault.chain().fold(String::new(), |mut story, cause| {
+        let said = cause.to_string();
+        if !story.contains(&said) {
+            if !story.is_empty() {
+                story.push_str(": ");
+            }
+            story.push_str(&said);
+        }
+        story
+    })
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -197,7 +211,7 @@ async fn run_demo(mut config: Config, check: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn prove(config: &Config) -> anyhow::Result<ExitCode> {
-    let db = app::open(config).await?;
+    let db = app::open_present(config).await?;
     let report = billing::audit::prove(&db, entity::Clock::system().now()).await?;
     db.close().await?;
     let mut broken = false;

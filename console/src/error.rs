@@ -35,6 +35,9 @@ pub enum Error {
     /// The form is larger than any of ours.
     #[error("form too large")]
     TooLarge,
+    /// The form did not arrive in time.
+    #[error("form too slow")]
+    TooSlow,
     /// Asked too often.
     #[error("too many requests")]
     TooMany {
@@ -66,6 +69,7 @@ impl Error {
             Self::Forged => "forged_form",
             Self::Malformed(_) => "malformed_form",
             Self::TooLarge => "form_too_large",
+            Self::TooSlow => "form_too_slow",
             Self::TooMany { .. } => "too_many_requests",
             Self::Busy => "busy",
             Self::Store(_) | Self::Template(_) | Self::Internal(_) => "internal",
@@ -82,6 +86,7 @@ impl Error {
             Self::Forged => (phrase("error-forged"), phrase("error-forged-text")),
             Self::Malformed(_) => (phrase("error-malformed"), phrase("error-malformed-text")),
             Self::TooLarge => (phrase("error-too-large"), phrase("error-too-large-text")),
+            Self::TooSlow => (phrase("error-too-slow"), phrase("error-too-slow-text")),
             Self::TooMany { wait } => (
                 phrase("error-too-many"),
                 phrase("error-too-many-text").count("seconds", whole_seconds(*wait)),
@@ -116,6 +121,7 @@ impl ResponseError for Error {
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Template(_) | Self::Internal(_) => {

@@ -131,8 +131,9 @@ fn stranger(refusal: Refusal) -> Denied {
 }
 
 fn well_formed(headers: &HeaderMap) -> Result<WellFormed, Refusal> {
+    // Letters that no key has must not make a header look empty.
     let text = |value: &actix_web::http::header::HeaderValue| {
-        value.to_str().map(str::to_owned).unwrap_or_default()
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
     };
     let authorization: Vec<String> = headers.get_all(AUTHORIZATION).map(text).collect();
     let x_api_key: Vec<String> = headers.get_all("x-api-key").map(text).collect();

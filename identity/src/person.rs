@@ -428,6 +428,9 @@ mod tests {
             ("阿达", None),
             ("", Some(NameFault::Empty)),
             ("a\nb", Some(NameFault::Unprintable)),
+            ("a\u{202e}b", Some(NameFault::Unprintable)),
+            ("\u{200b}", Some(NameFault::Unprintable)),
+            ("\u{0645}\u{06cc}\u{200c}\u{062e}", None),
             (&long, Some(NameFault::TooLong)),
         ] {
             assert_eq!(DisplayName::parse(typed).err(), fault, "{typed}");

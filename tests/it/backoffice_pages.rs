@@ -98,7 +98,10 @@ async fn an_adjustment_stands_in_the_ledger_with_its_reason() {
     let booked = operator.send(&path, &fields).await;
     let again = operator.send(&path, &fields).await;
     let silent = operator
-        .send(&path, &[("amount", "5"), ("once", "2")])
+        .send(
+            &path,
+            &[("direction", "add"), ("amount", "5"), ("once", "2")],
+        )
         .await;
     let fields = [
         ("direction", "take"),
@@ -107,9 +110,15 @@ async fn an_adjustment_stands_in_the_ledger_with_its_reason() {
         ("once", "3"),
     ];
     let too_much = operator.send(&path, &fields).await;
+    let fields = [("amount", "7"), ("reason", "x")];
+    let directions = [("direction", "away"), ("once", "4")];
+    let no_direction = operator.send(&path, &[directions, fields].concat()).await;
+    let unmarked = [("direction", "add"), ("once", " ")];
+    let unmarked = operator.send(&path, &[unmarked, fields].concat()).await;
 
     assert_eq!((booked.status, again.status), (303, 303));
     assert_eq!((silent.status, too_much.status), (422, 422));
+    assert_eq!((no_direction.status, unmarked.status), (400, 400));
     assert!(too_much.text.contains("Only 5.00 credits are free."));
     let lines = billing::ledger::statement(&office.till.db, tenant, None, 10).await;
     let lines = lines.expect("a statement");

@@ -271,3 +271,31 @@ async fn every_fault_of_the_configuration_is_told_at_once_and_nothing_starts() {
     );
     program.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_proves_no_database_that_is_not_there() {
+    let program = Program::new().await;
+    let nowhere = program.file("mistyped/tollgate.sqlite");
+    let url = format!("sqlite://{}", nowhere.display());
+    let program = program.set("DATABASE_URL", &url);
+
+    let ended = program.run(&["audit"]).await;
+
+    refused(&ended, "there is no database at");
+    assert!(!nowhere.exists(), "nothing was made to be proved");
+    program.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_used_is_reported_once() {
+    let program = Program::new().await;
+    let url = format!("sqlite://{}", program.file("").display());
+    let program = program.set("DATABASE_URL", &url);
+
+    let ended = program.run(&["migrate"]).await;
+
+    refused(&ended, "the database cannot be used");
+    let said = ended.err.matches("unable to open database file").count();
+    assert_eq!(said, 1, "{}", ended.err);
+    program.finish().await;
+}

@@ -113,6 +113,21 @@ async fn a_wrong_credential_is_told_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
+async fn a_key_with_letters_no_key_has_is_not_called_empty() {
+    let gate = Gate::open().await;
+    let pasted = format!("Bearer {KEY}\u{e9}");
+    let pasted = HeaderValue::from_bytes(pasted.as_bytes()).expect("a header");
+
+    let request = gate.bare(Method::POST, CHAT).json(&body());
+    let answer = request.header("authorization", pasted).send().await;
+    let (status, code, message) = refusal(answer.expect("an answer")).await;
+
+    assert_eq!((status, code.as_str()), (401, "invalid_key"));
+    assert!(message.contains("does not look like"), "{message}");
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn each_protocol_reads_its_own_envelope() {
     let gate = Gate::open().await;
 

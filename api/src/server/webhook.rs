@@ -2,8 +2,8 @@
 //! answered after the commit; the work is done afterwards.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{self, Bytes, PayloadConfig},
+    FromRequest, HttpRequest, HttpResponse,
+    web::{self, Bytes, Payload, PayloadConfig},
 };
 use billing::payment::{
     PaymentProvider,
@@ -12,10 +12,14 @@ use billing::payment::{
     stripe,
 };
 use entity::{Clock, Database};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// More than ten times the largest event of the provider.
 const BODY_MAX: usize = 512 << 10;
+
+/// How long one may take to arrive, so that no connection is held by one that never ends.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the route needs; absent where nothing can be bought.
 #[derive(Clone)]
@@ -31,14 +35,31 @@ pub(super) fn body_limit() -> PayloadConfig {
     PayloadConfig::new(BODY_MAX)
 }
 
+/// The body, where all of it comes in time.
+async fn whole(
+    request: &HttpRequest,
+    payload: Payload,
+    within: Duration,
+) -> Result<Bytes, HttpResponse> {
+    let body = Bytes::from_request(request, &mut payload.into_inner());
+    match timeout(within, body).await {
+        Ok(body) => body.map_err(|fault| fault.error_response()),
+        Err(_) => Err(HttpResponse::RequestTimeout().finish()),
+    }
+}
+
 /// Stores a signed event, and looks at once what it is about. There is no such path where nothing can be bought.
 pub(super) async fn receive(
     webhook: Option<web::Data<Webhook>>,
     request: HttpRequest,
-    raw: Bytes,
+    payload: Payload,
 ) -> HttpResponse {
     let Some(webhook) = webhook else {
         return HttpResponse::NotFound().finish();
+    };
+    let raw = match whole(&request, payload, BODY_WITHIN).await {
+        Ok(raw) => raw,
+        Err(refused) => return refused,
     };
     let signature = request
         .headers()
@@ -93,4 +114,31 @@ fn look_now(webhook: &Webhook, event_id: String) {
         },
         &handle,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::{dev, http::StatusCode, test::TestRequest};
+    use futures_util::{StreamExt, stream};
+
+    #[actix_web::test]
+    async fn an_event_that_never_ends_is_given_up() {
+        let pieces = stream::iter([Ok(Bytes::from_static(b"{"))]).chain(stream::pending());
+        let mut endless = dev::Payload::Stream {
+            payload: pieces.boxed_local(),
+        };
+        let request = TestRequest::post().to_http_request();
+        let payload = Payload::from_request(&request, &mut endless).await;
+
+        let outcome = whole(
+            &request,
+            payload.expect("a payload"),
+            Duration::from_millis(1),
+        )
+        .await;
+
+        let status = outcome.expect_err("nobody waits for it").status();
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+    }
 }

@@ -54,6 +54,8 @@ error-malformed = The form could not be read
 error-malformed-text = A field is missing or was not expected. Nothing was changed. Reload the page and try again.
 error-too-large = The form is too large
 error-too-large-text = Nothing was changed. Shorten the text and send it again.
+error-too-slow = The form took too long to arrive
+error-too-slow-text = Nothing was changed. Look at your connection and send it again.
 error-too-many = Too many tries
 error-too-many-text = Please wait { $seconds ->
         [one] one second

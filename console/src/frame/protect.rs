@@ -10,11 +10,15 @@ use actix_web::{
 };
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
+use tokio::time::timeout;
 use url::{Url, form_urlencoded};
 
 /// No form of ours is larger.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
+
+/// How long a form may take to arrive, so that no connection is held by one that never ends.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The name of the hidden field with the token.
 const TOKEN: &str = "form_token";
@@ -40,13 +44,20 @@ impl<T: DeserializeOwned + 'static> FromRequest for Protected<T> {
                 (_, None) => return Err(Error::Internal("the app holds no console".into())),
             };
             same_origin(&headers, &console.config)?;
-            let body = body.await.map_err(|_| Error::TooLarge)?;
-            if body.len() > BODY_LIMIT_BYTES {
-                return Err(Error::TooLarge);
-            }
+            let body = whole(body, BODY_WITHIN).await?;
             read(&body, &visit, &console.config).map(Self)
         })
     }
+}
+
+async fn whole(
+    body: impl Future<Output = Result<Bytes, actix_web::Error>>,
+    within: Duration,
+) -> Result<Bytes, Error> {
+    let body = timeout(within, body).await.map_err(|_| Error::TooSlow)?;
+    body.ok()
+        .filter(|body| body.len() <= BODY_LIMIT_BYTES)
+        .ok_or(Error::TooLarge)
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], visit: &Rc<Visit>, config: &Config) -> Result<T, Error> {
@@ -142,7 +153,8 @@ impl Faults {
 mod tests {
     use super::*;
     use crate::console::FormSecret;
-    use actix_web::http::header::HeaderValue;
+    use actix_web::{http::header::HeaderValue, test::TestRequest};
+    use futures_util::{StreamExt, stream};
 
     fn config() -> Config {
         Config {
@@ -152,6 +164,20 @@ mod tests {
             trusted_proxies: Vec::new(),
             sign_up_open: true,
         }
+    }
+
+    #[actix_web::test]
+    async fn a_form_that_never_ends_is_given_up() {
+        let pieces = stream::iter([Ok(Bytes::from_static(b"email="))]).chain(stream::pending());
+        let mut endless = Payload::Stream {
+            payload: pieces.boxed_local(),
+        };
+        let request = TestRequest::post().to_http_request();
+        let body = Bytes::from_request(&request, &mut endless);
+
+        let outcome = whole(body, Duration::from_millis(1)).await;
+
+        assert!(matches!(outcome, Err(Error::TooSlow)), "{outcome:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
+use ipnet::IpNet;
 use std::{net::IpAddr, rc::Rc};
 
 /// The colours a reader chose; none follows their system.
@@ -198,18 +199,67 @@ fn text_header<'a>(req: &'a ServiceRequest, name: &header::HeaderName) -> &'a st
         .unwrap_or_default()
 }
 
-/// The nearest address that is no trusted proxy: the socket's, or the right-most untrusted one it forwards for.
 fn address(req: &ServiceRequest, config: &Config) -> IpAddr {
-    let trusted = |ip: &IpAddr| config.trusted_proxies.iter().any(|net| net.contains(ip));
     let socket = req
         .peer_addr()
         .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+    nearest(socket, req.headers(), &config.trusted_proxies)
+}
+
+/// The nearest address that is no trusted proxy: the socket's, or the right-most untrusted one it forwards for. A proxy
+/// may add a line of its own below the client's, so all lines are one list. A socket for both families knows an IPv4
+/// address in its IPv6 form.
+fn nearest(socket: IpAddr, headers: &header::HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let trusted = |ip: &IpAddr| proxies.iter().any(|net| net.contains(ip));
+    let socket = socket.to_canonical();
     if !trusted(&socket) {
         return socket;
     }
-    text_header(req, &header::HeaderName::from_static("x-forwarded-for"))
-        .rsplit(',')
+    let lines: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .map(|line| line.to_str().unwrap_or_default())
+        .collect();
+    lines
+        .iter()
+        .rev()
+        .flat_map(|line| line.rsplit(','))
         .map_while(|hop| hop.trim().parse::<IpAddr>().ok())
+        .map(|hop| hop.to_canonical())
         .find(|hop| !trusted(hop))
         .unwrap_or(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+    #[test]
+    fn the_nearest_untrusted_address_is_the_reader() {
+        let proxies = ["10.0.0.0/8".parse().expect("a network")];
+        let table: [(&str, &[&'static str], &str); 8] = [
+            ("192.0.2.1", &["198.51.100.7"], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
+            (
+                "10.0.0.1",
+                &["203.0.113.9, 198.51.100.7, 10.0.0.2"],
+                "198.51.100.7",
+            ),
+            ("10.0.0.1", &["203.0.113.9", "198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", &["203.0.113.9", "unknown"], "10.0.0.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
+            ("::ffff:192.0.2.1", &[], "192.0.2.1"),
+        ];
+        for (socket, lines, reader) in table {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                let name = HeaderName::from_static("x-forwarded-for");
+                headers.append(name, HeaderValue::from_static(line));
+            }
+            let socket = socket.parse().expect("an address");
+            let found = nearest(socket, &headers, &proxies);
+            assert_eq!(found.to_string(), reader, "{socket} {lines:?}");
+        }
+    }
 }

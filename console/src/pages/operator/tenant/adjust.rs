@@ -46,6 +46,18 @@ struct Wish {
 }
 
 impl Entered {
+    /// What only our own form sends: without a direction nobody knows the sign, and without its mark a second
+    /// adjustment would pass for the first one sent again.
+    fn check_hidden(&self) -> Result<(), Error> {
+        if !matches!(self.direction.as_str(), "add" | "take") {
+            return Err(Error::Malformed("direction".to_owned()));
+        }
+        if self.once.trim().is_empty() {
+            return Err(Error::Malformed("once".to_owned()));
+        }
+        Ok(())
+    }
+
     fn takes(&self) -> bool {
         self.direction == "take"
     }
@@ -96,6 +108,7 @@ pub(crate) async fn submit(
 ) -> Answer {
     let tenant = super::found(&console, path.into_inner()).await?;
     let Protected(form) = form;
+    form.check_hidden()?;
     let wish = match form.read(console.clock.now()) {
         Ok(wish) => wish,
         Err(faults) => return reply::refused(&view(page, &console, &tenant, form, faults).await?),
