@@ -17,6 +17,7 @@ pub mod admission;
 pub mod audit;
 mod bulk;
 pub mod code;
+pub mod expectation;
 pub mod lane;
 pub mod ledger;
 pub mod payment;

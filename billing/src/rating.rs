@@ -353,6 +353,32 @@ pub fn bound_ceil(
     total_ceil(&classes, (1, price.per_request), multiplier_ppm)
 }
 
+/// How many output tokens `amount` pays for after `input_upper` input tokens: the most of which [`bound_ceil`] is not
+/// above it. `None` where it does not even pay for the input.
+pub fn affordable_output(
+    price: &Price,
+    input_upper: u64,
+    amount: Credits,
+    multiplier_ppm: i64,
+) -> Option<u64> {
+    let pays = |output| {
+        bound_ceil(price, input_upper, output, multiplier_ppm).is_ok_and(|bound| bound <= amount)
+    };
+    if !pays(0) {
+        return None;
+    }
+    let (mut enough, mut too_many) = (0_u64, MAX_TOKENS.saturating_add(1));
+    while too_many.saturating_sub(enough) > 1 {
+        let middle = enough.midpoint(too_many);
+        if pays(middle) {
+            enough = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    Some(enough)
+}
+
 fn total_ceil(
     classes: &[(u64, i64)],
     requests: (u64, i64),

@@ -29,8 +29,13 @@ pub struct HoldOrder {
     pub multiplier_ppm: i64,
     /// To which upstream first, where that is known.
     pub channel: Option<ChannelId>,
-    /// How much; all of it or a refusal.
+    /// What the call is expected to cost: so much is held where it is there.
     pub amount: Credits,
+    /// How little will do. Where there is less than `amount`, all there is is held, down to this; a caller that
+    /// takes all or a refusal says `amount` again.
+    pub least: Credits,
+    /// The output tokens that `amount` rests on, where it is an expectation and not the call's bound.
+    pub expected_output: Option<u64>,
     /// Input tokens expected.
     pub input_tokens: u64,
     /// Output tokens at most.
@@ -102,6 +107,8 @@ pub enum HoldRefusal {
         needed: Credits,
         /// What it could have had.
         available: Credits,
+        /// What running calls hold, some of which may come free.
+        held: Credits,
     },
     /// An earlier call cost more than there was; the next credits repay it first.
     #[error("{debt} credits owed")]
@@ -169,6 +176,19 @@ pub enum HoldRefusal {
     /// The database failed. The hold may exist; then it ends by itself.
     #[error("the store failed")]
     Store(#[from] DbErr),
+}
+
+/// How far a hold is to grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// How much more; so much is held where it is there.
+    pub extra: Credits,
+    /// How little more will do.
+    pub least: Credits,
+    /// When it is asked.
+    pub now: Timestamp,
+    /// Until when the hold then lives without another sign.
+    pub expires_at: Timestamp,
 }
 
 /// Why a hold does not grow. It stays as it was.

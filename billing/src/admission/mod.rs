@@ -13,7 +13,9 @@ mod payer;
 mod tests;
 mod wallet;
 
-pub use ask::{EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Settled, Settlement, VoidReason};
+pub use ask::{
+    EndRefusal, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Settled, Settlement, VoidReason,
+};
 pub use hold::Note;
 pub use lot::{Lot, Scope};
 pub use payer::{Caller, Offer, Subscribed};

@@ -1,6 +1,6 @@
 //! What no sequence of holds, growth and endings may do to a wallet in memory.
 
-use super::{Caller, HoldOrder, Offer, Settlement, Wallet};
+use super::{Caller, Growth, HoldOrder, Offer, Settlement, Wallet};
 use crate::rating::Tokens;
 use chrono_tz::Tz;
 use entity::{
@@ -18,20 +18,21 @@ fn nanos(nanos: i64) -> Credits {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Hold(i64),
+    Hold(i64, i64),
     Settle(usize, i64),
     Void(usize),
-    Extend(usize, i64),
+    Extend(usize, i64, i64),
     Expire(usize, bool),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     let which = 0..6_usize;
     prop_oneof![
-        4 => (-5..120_i64).prop_map(Step::Hold),
+        4 => (-5..120_i64, -1..50_i64).prop_map(|(amount, less)| Step::Hold(amount, amount - less)),
         3 => (which.clone(), -5..200_i64).prop_map(|(which, charge)| Step::Settle(which, charge)),
         1 => which.clone().prop_map(Step::Void),
-        2 => (which.clone(), -5..80_i64).prop_map(|(which, extra)| Step::Extend(which, extra)),
+        2 => (which.clone(), -5..80_i64, -1..40_i64)
+            .prop_map(|(which, extra, less)| Step::Extend(which, extra, extra - less)),
         1 => (which, any::<bool>()).prop_map(|(which, late)| Step::Expire(which, late)),
     ]
 }
@@ -105,7 +106,7 @@ impl Scene {
         }
     }
 
-    fn order(&self, amount: i64) -> HoldOrder {
+    fn order(&self, amount: i64, least: i64) -> HoldOrder {
         HoldOrder {
             id: HoldId::fresh(),
             tenant: self.caller.tenant,
@@ -117,6 +118,8 @@ impl Scene {
             multiplier_ppm: 1_000_000,
             channel: None,
             amount: nanos(amount),
+            least: nanos(least),
+            expected_output: None,
             input_tokens: 1,
             output_cap: 1,
             protocol: Protocol::Chat,
@@ -131,10 +134,19 @@ impl Scene {
     fn take(&mut self, step: &Step) -> bool {
         let nth = |which: usize| self.asked.get(which % self.asked.len().max(1)).copied();
         match *step {
-            Step::Hold(amount) => {
-                let order = self.order(amount);
+            Step::Hold(amount, least) => {
+                let order = self.order(amount, least);
+                let free = self.free();
                 let held = self.wallet.hold(&order, &self.caller, &self.offer);
-                if held.is_ok() {
+                if let Ok(held) = &held {
+                    assert_eq!(
+                        held.nanos(),
+                        amount.min(free),
+                        "no more and no less than is there"
+                    );
+                    assert!(held.nanos() >= least);
+                    let again = self.wallet.hold(&order, &self.caller, &self.offer);
+                    assert_eq!(again.ok(), Some(*held));
                     self.asked.push(order.id);
                 }
                 held.is_ok()
@@ -147,11 +159,20 @@ impl Scene {
                 let reason = usage::Finish::UpstreamError;
                 self.wallet.void(id, reason, NOW).is_ok()
             }),
-            Step::Extend(which, extra) => nth(which).is_some_and(|id| {
-                let until = NOW.plus(Duration::from_mins(4));
-                self.wallet
-                    .extend(id, nanos(extra), "gpt-5", NOW, until)
-                    .is_ok()
+            Step::Extend(which, extra, least) => nth(which).is_some_and(|id| {
+                let growth = Growth {
+                    extra: nanos(extra),
+                    least: nanos(least),
+                    now: NOW,
+                    expires_at: NOW.plus(Duration::from_mins(4)),
+                };
+                let free = self.free();
+                let pay_order = self.caller.pay_order;
+                let grown = self.wallet.extend(id, &growth, "gpt-5", pay_order);
+                if let Ok(more) = &grown {
+                    assert_eq!(more.nanos(), extra.min(free));
+                }
+                grown.is_ok()
             }),
             Step::Expire(which, late) => nth(which).is_some_and(|id| {
                 let at = if late {
@@ -162,6 +183,13 @@ impl Scene {
                 self.wallet.expire(id, "gpt-5", at).is_ok()
             }),
         }
+    }
+
+    /// What neither lots nor the credit line have reserved.
+    fn free(&self) -> i64 {
+        let row = self.wallet.row();
+        let line = row.credit_line.nanos() - row.debt.nanos() - row.debt_held.nanos();
+        row.posted.nanos() - row.held.nanos() + line.max(0)
     }
 
     fn adds_up(&self) {

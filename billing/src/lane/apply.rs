@@ -10,8 +10,10 @@ use crate::{
 };
 use entity::{
     Credits, HoldId, KeyId, ModelId, Platform, Scoped, TenantId, Timestamp, grant, hold,
-    hold_allocation, hold_window, key, ledger_entry, ledger_transaction, quota_counter, rejection,
-    usage, usage_allocation, usage_window, wallet,
+    hold_allocation, hold_window,
+    key::{self, PayOrder},
+    ledger_entry, ledger_transaction, quota_counter, rejection, usage, usage_allocation,
+    usage_window, wallet,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter};
 use std::collections::BTreeSet;
@@ -45,7 +47,7 @@ impl Loaded {
         match ask {
             Ask::Hold(order) => match self.hold(order) {
                 Err(HoldRefusal::Store(fault)) => Err(fault),
-                held => Ok(Answer::Held(held.map(|_| ()))),
+                held => Ok(Answer::Held(held)),
             },
             Ask::End { tenant, id, ending } => match self.end(*tenant, *id, ending) {
                 Err(EndRefusal::Store(fault)) => Err(fault),
@@ -97,21 +99,22 @@ impl Loaded {
         }
     }
 
-    fn extend(&mut self, ask: &Ask) -> Result<(), ExtendRefusal> {
+    fn extend(&mut self, ask: &Ask) -> Result<Credits, ExtendRefusal> {
         let Ask::Extend {
             tenant,
             id,
             model,
-            extra,
-            now,
-            expires_at,
+            growth,
         } = ask
         else {
             return Err(ExtendRefusal::Ended);
         };
         let wallet = self.wallets.get_mut(tenant).ok_or(ExtendRefusal::Ended)?;
         let name = name_of(&self.offers, *model);
-        wallet.extend(*id, *extra, name, *now, *expires_at)
+        let key = wallet.open_hold(*id).map(|open| open.row.key_id);
+        let caller = key.and_then(|key| self.callers.get(&key));
+        let pay_order = caller.map_or(PayOrder::PlanThenWallet, |caller| caller.pay_order);
+        wallet.extend(*id, growth, name, pay_order)
     }
 }
 

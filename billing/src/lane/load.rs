@@ -93,6 +93,7 @@ pub(super) async fn load(
     let mut wanted = Wanted::by(asks);
     let mut wallets = wallets(tx, &wanted, now).await?;
     let open = holds(tx, &mut wallets, &wanted).await?;
+    wanted.keys.extend(growing_keys(asks, &wallets));
     let gone = wanted.holds.difference(&open).copied().collect();
     ended(tx, &mut wallets, gone).await?;
     subscriptions(tx, &mut wallets, &wanted, plans, now).await?;
@@ -353,6 +354,20 @@ fn look_back(window: Window) -> Duration {
         Window::Month => 32,
     };
     Duration::from_hours(24_u64.saturating_mul(days))
+}
+
+/// The keys whose pay order says which credits a growing hold may take.
+fn growing_keys(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<KeyId> {
+    asks.iter()
+        .filter_map(|ask| match ask {
+            Ask::Extend { tenant, id, .. } => Some(wallets.get(tenant)?.open_hold(*id)?.row.key_id),
+            Ask::Hold(_)
+            | Ask::End { .. }
+            | Ask::Note { .. }
+            | Ask::Touch { .. }
+            | Ask::Reject(_) => None,
+        })
+        .collect()
 }
 
 /// The models whose names decide which lots pay beyond what was held.

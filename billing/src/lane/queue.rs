@@ -6,7 +6,7 @@ use super::{
     ask::{Answer, Ask, Ending, Op, Waiter},
 };
 use crate::admission::{EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Settled};
-use entity::{Clock, Database, HoldId, KeyId, TenantId, Timestamp, rejection};
+use entity::{Clock, Credits, Database, HoldId, KeyId, TenantId, Timestamp, rejection};
 use sea_orm::{DbBackend, DbErr};
 use std::{
     collections::HashMap,
@@ -210,7 +210,7 @@ impl Lanes {
         });
     }
 
-    pub(super) async fn extend(&self, ask: Ask) -> Result<(), ExtendRefusal> {
+    pub(super) async fn extend(&self, ask: Ask) -> Result<Credits, ExtendRefusal> {
         let place = place(&self.inner.waiting).map_err(|full| match full {
             TryAcquireError::NoPermits => ExtendRefusal::Overloaded,
             TryAcquireError::Closed => ExtendRefusal::Draining,

@@ -20,8 +20,10 @@ pub struct Request<'a> {
     pub model: &'a str,
     /// The key's group.
     pub group: GroupId,
-    /// What the call holds, after every multiplier.
+    /// What the call would hold, after every multiplier.
     pub amount: Credits,
+    /// How little of it will do.
+    pub least: Credits,
 }
 
 /// What the plan has already given.
@@ -69,6 +71,8 @@ pub enum Outcome {
 pub struct Admission {
     /// Parts per million of the list price.
     pub multiplier_ppm: u32,
+    /// How much of the call's amount every window has room for; at least what the call can do with.
+    pub room: Credits,
     /// What to reserve in which window.
     pub reserves: Vec<Reserve>,
 }
@@ -225,7 +229,13 @@ fn judge(
             },
         });
     }
+    let of_credits = reserves
+        .iter()
+        .filter(|reserve| reserve.metric == Metric::Credits)
+        .map(|reserve| Credits::from_nanos(reserve.units));
+    let room = of_credits.fold(request.amount, Ord::min);
     Ok(Admission {
+        room,
         multiplier_ppm: plan.multiplier_ppm(request.model),
         reserves,
     })
@@ -302,9 +312,9 @@ fn judge_quota(
     let used = latest
         .filter(|counted| counted.span == span)
         .map_or(0, |counted| counted.used.saturating_add(counted.reserved));
-    let needed = match metric {
-        Metric::Credits => request.amount.nanos(),
-        Metric::Requests => 1,
+    let (wanted, needed) = match metric {
+        Metric::Credits => (request.amount.nanos(), request.least.nanos()),
+        Metric::Requests => (1, 1),
     };
     let left = quota.limit.units().saturating_sub(used).max(0);
     if needed > left {
@@ -328,7 +338,7 @@ fn judge_quota(
         rule: quota.rule,
         span,
         metric,
-        units: needed,
+        units: wanted.min(left),
     })
 }
 
@@ -399,6 +409,7 @@ mod tests {
             model,
             group: GroupId::fresh(),
             amount: Credits::from_nanos(10),
+            least: Credits::from_nanos(10),
         }
     }
 
@@ -415,6 +426,7 @@ mod tests {
 
         let admission = Admission {
             multiplier_ppm: PPM_LIST,
+            room: Credits::from_nanos(10),
             reserves: Vec::new(),
         };
         assert_eq!(decision.outcome, Outcome::Admit(admission));
@@ -519,6 +531,27 @@ mod tests {
                 needed: Quantity::Credits(Credits::from_nanos(10)),
                 resets_at: today().ends_at,
             }
+        );
+    }
+
+    #[test]
+    fn a_call_that_can_do_with_less_gets_what_every_window_has_left() {
+        let plan = plan(
+            r#"{"rule":"quota","name":"daily","window":"day","limit":{"credits":"0.0000001"}},{"rule":"quota","name":"monthly","window":"month","limit":{"credits":"0.000001"}}"#,
+        );
+        let usage = used(&plan.quotas[0], today(), 60, 33);
+        let least = |nanos| Request {
+            least: Credits::from_nanos(nanos),
+            ..ask("m")
+        };
+
+        let Outcome::Admit(admission) = evaluate(&plan, &usage, &least(7), noon()).outcome else {
+            panic!("seven are left, and seven will do")
+        };
+        assert_eq!(admission.room, Credits::from_nanos(7));
+        let refused = reason(evaluate(&plan, &usage, &least(8), noon())).1;
+        assert!(
+            matches!(refused, Reason::QuotaExhausted { needed, .. } if needed == Quantity::Credits(Credits::from_nanos(8)))
         );
     }
 
