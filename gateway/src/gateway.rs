@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use billing::{lane::Lanes, plan::Deals};
+use billing::{expectation::Expectations, lane::Lanes, plan::Deals};
 use entity::{Clock, Database};
 use identity::{key::Keys, seal::MasterKey};
 use outbound::Outbound;
@@ -86,6 +86,7 @@ pub(crate) struct Inner {
     pub(crate) callers: Callers,
     pub(crate) catalog: Catalog,
     pub(crate) deals: Deals,
+    pub(crate) expectations: Expectations,
     pub(crate) cooldowns: Cooldowns,
     pub(crate) links: Links,
     pub(crate) config: Config,
@@ -112,6 +113,7 @@ impl Gateway {
                 callers: Callers::new(db.clone(), keys),
                 catalog: Catalog::new(db.clone(), clock.clone(), config.master.clone()),
                 deals: Deals::new(db.clone()),
+                expectations: Expectations::new(db.clone()),
                 cooldowns: Cooldowns::default(),
                 links: Links {
                     public_url: config.public_url.clone(),

@@ -17,7 +17,7 @@ fn asking(max_tokens: u64) -> Value {
 async fn a_call_that_may_cost_more_than_there_is_says_how_much_is_missing() {
     let gate = Gate::open().await;
     gate.spend_all().await;
-    gate.grant(Credits::from_nanos(2_000_000)).await;
+    gate.grant(Credits::from_nanos(500_000)).await;
 
     let refused = refusal(
         gate.post(CHAT, &asking(1_000))
@@ -37,7 +37,7 @@ async fn a_call_that_may_cost_more_than_there_is_says_how_much_is_missing() {
         (refused.0, refused.1.as_str()),
         (402, "insufficient_credits")
     );
-    assert!(refused.2.contains("0.002 are available"), "{}", refused.2);
+    assert!(refused.2.contains("0.0005 are available"), "{}", refused.2);
     assert_eq!(served.status(), 200, "what is affordable is served");
     gate.finish().await;
 }
@@ -96,13 +96,12 @@ async fn two_hundred_calls_on_credits_for_three_serve_three() {
         crate::support::upstream::Upstream::start([crate::support::upstream::Answer::json(
             200,
             &json!({"choices": [{"message": {"role": "assistant", "content": "ok"}}],
-                "usage": {"prompt_tokens": 1_100, "completion_tokens": 100}}),
+                "usage": {"prompt_tokens": 40, "completion_tokens": 100}}),
         )]);
     gate.add_upstream(entity::channel::Kind::Openai, &upstream.base, "dear")
         .await;
     let body = json!({"model": "dear", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
-    let bound = i64::try_from(body.to_string().len()).expect("short") + 1_024;
-    let one = bound * WRITTEN + 100 * OUTPUT_NANOS;
+    let one = MARKERS * WRITTEN + 100 * OUTPUT_NANOS;
     gate.grant(Credits::from_nanos(3 * one)).await;
 
     let answers = join_all((0..200).map(|_| gate.post(CHAT, &body).send())).await;
@@ -116,7 +115,7 @@ async fn two_hundred_calls_on_credits_for_three_serve_three() {
         .filter(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 402))
         .count();
     assert_eq!(served + refused, 200);
-    let actual = 1_100 * INPUT_NANOS + 100 * OUTPUT_NANOS;
+    let actual = 40 * INPUT_NANOS + 100 * OUTPUT_NANOS;
     let affordable = usize::try_from(3 * one / actual).expect("small");
     assert!((3..=affordable).contains(&served), "{served}");
     let spent = i64::try_from(served).expect("small") * actual;
@@ -147,5 +146,7 @@ async fn a_process_that_ends_lets_no_new_call_in() {
     gate.finish().await;
 }
 
+/// What a hold expects of a short prompt beside its words, and a few words.
+const MARKERS: i64 = 64 + 16;
 /// The dearest class of input, which a hold assumes.
 const WRITTEN: i64 = crate::support::gate::WRITTEN_NANOS;

@@ -194,7 +194,9 @@ async fn take(
                 met.held += 1;
                 open.push(hold);
             }
-            Err(HoldRefusal::InsufficientCredits { needed, available }) => {
+            Err(HoldRefusal::InsufficientCredits {
+                needed, available, ..
+            }) => {
                 assert!(available < needed);
                 met.short += 1;
             }

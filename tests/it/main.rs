@@ -12,6 +12,7 @@ mod command_line;
 mod compose;
 mod gateway_body;
 mod gateway_charge;
+mod gateway_credit;
 mod gateway_fault;
 mod gateway_hangup;
 mod gateway_key;

@@ -5,6 +5,7 @@ mod admit;
 mod attempt;
 mod client;
 mod cooldown;
+mod cover;
 mod events;
 mod handle;
 mod refusal;
@@ -29,7 +30,7 @@ use crate::{
     reply::Visit,
     wire::reading::Reading,
 };
-use entity::Protocol;
+use entity::{Credits, Protocol};
 
 /// A call that may be made: everything is decided but the hold.
 pub(crate) struct Call {
@@ -44,8 +45,14 @@ pub(crate) struct Call {
     model: Arc<Model>,
     price: Price,
     multiplier_ppm: i64,
-    /// Output tokens that the hold covers, and the limit sent where a protocol demands one.
+    /// Output tokens of one answer at most, and the limit sent where a protocol demands one.
     output_limit: u64,
+    /// Input tokens that the hold covers.
+    input_expected: u64,
+    /// The most that the call can cost.
+    bound: Credits,
+    /// The output limit is lower than what the caller asked for, since no more could be paid.
+    lowered: bool,
     /// Channels in the order they are tried.
     channels: Vec<Arc<Channel>>,
     order: HoldOrder,

@@ -14,11 +14,19 @@ use crate::{
 /// The refusal that a caller reads.
 pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> Refusal {
     match refused {
-        HoldRefusal::InsufficientCredits { needed, available } => Refusal::new(
+        HoldRefusal::InsufficientCredits {
+            needed,
+            available,
+            held,
+        } => Refusal::new(
             Code::InsufficientCredits,
             format!(
-                "Not enough credits: this call may cost up to {needed} and {available} are available. \
-                 Add credits, or ask for fewer output tokens (max_tokens)."
+                "Not enough credits: this call needs {needed} at least and {available} are available{}. Add credits.",
+                if held.is_positive() {
+                    format!(" while running calls hold {held}")
+                } else {
+                    String::new()
+                }
             ),
         ),
         HoldRefusal::InDebt { debt } => Refusal::new(
