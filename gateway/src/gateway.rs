@@ -37,6 +37,8 @@ pub struct Config {
     pub drain: Duration,
     /// How long credits stay held without a sign of life from the call.
     pub hold: Duration,
+    /// How long a call waits for running calls of its tenant, where nothing else is in the way.
+    pub patience: Duration,
     /// Channels tried for one call at most.
     pub attempts: usize,
     /// How long a word of the sandbox takes.
@@ -59,6 +61,7 @@ impl Config {
             unread: Duration::from_mins(1),
             drain: Duration::from_secs(20),
             hold: Duration::from_mins(5),
+            patience: Duration::from_secs(10),
             attempts: 3,
             sandbox_pace: Duration::from_millis(10),
         }

@@ -174,7 +174,7 @@ async fn a_daily_quota_can_be_spent_to_the_last_nano_credit_and_is_whole_again_t
     let midnight = Timestamp::from_micros(1_795_046_400_000_000);
     assert!(matches!(
         too_much,
-        Err(HoldRefusal::QuotaExhausted { window, limit, used, resets_at })
+        Err(HoldRefusal::QuotaExhausted { window, limit, used, resets_at, .. })
             if window == "daily"
                 && limit == Quantity::Credits(nanos(100))
                 && used == Quantity::Credits(nanos(60))

@@ -158,6 +158,10 @@ pub enum HoldRefusal {
         limit: plan::Quantity,
         /// How much is used or held.
         used: plan::Quantity,
+        /// How much of that running calls hold, some of which may come free.
+        held: plan::Quantity,
+        /// How much the call needs.
+        needed: plan::Quantity,
         /// When it is whole again.
         resets_at: Timestamp,
     },
@@ -176,6 +180,49 @@ pub enum HoldRefusal {
     /// The database failed. The hold may exist; then it ends by itself.
     #[error("the store failed")]
     Store(#[from] DbErr),
+}
+
+impl HoldRefusal {
+    /// Whether nothing but calls that run now is in the way, so that it may pass when one of them ends.
+    pub fn passes_soon(&self) -> bool {
+        match self {
+            Self::ConcurrencyLimit { .. } => true,
+            Self::InsufficientCredits {
+                needed,
+                available,
+                held,
+            } => {
+                held.is_positive()
+                    && available
+                        .checked_add(*held)
+                        .is_none_or(|all| all >= *needed)
+            }
+            Self::QuotaExhausted {
+                limit,
+                used,
+                held,
+                needed,
+                ..
+            } => {
+                let settled = used.units().saturating_sub(held.units());
+                held.units() > 0 && settled.saturating_add(needed.units()) <= limit.units()
+            }
+            Self::InDebt { .. }
+            | Self::WalletFrozen
+            | Self::MemberBanned
+            | Self::TenantSuspended
+            | Self::KeyDisabled
+            | Self::KeyRevoked
+            | Self::KeyExpired
+            | Self::ModelBlocked
+            | Self::ModelNotInPlan { .. }
+            | Self::OutOfRange
+            | Self::IdInUse
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Store(_) => false,
+        }
+    }
 }
 
 /// How far a hold is to grow.

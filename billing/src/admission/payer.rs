@@ -104,12 +104,15 @@ impl From<&Refused> for HoldRefusal {
                 quota,
                 limit,
                 used,
-                needed: _,
+                held,
+                needed,
                 resets_at,
             } => Self::QuotaExhausted {
                 window: quota.clone(),
                 limit: *limit,
                 used: *used,
+                held: *held,
+                needed: *needed,
                 resets_at: *resets_at,
             },
         }

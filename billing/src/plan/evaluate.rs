@@ -124,6 +124,8 @@ pub enum Reason {
         limit: Quantity,
         /// How much is used or held.
         used: Quantity,
+        /// How much of that running calls hold.
+        held: Quantity,
         /// How much the call needs. More than `limit`: no later window will do either.
         needed: Quantity,
         /// When the quota is whole again.
@@ -309,9 +311,9 @@ fn judge_quota(
     let span = quota
         .window
         .span(now, usage.zone, latest.map(|counted| counted.span));
-    let used = latest
-        .filter(|counted| counted.span == span)
-        .map_or(0, |counted| counted.used.saturating_add(counted.reserved));
+    let current = latest.filter(|counted| counted.span == span);
+    let held = current.map_or(0, |counted| counted.reserved);
+    let used = current.map_or(0, |counted| counted.used.saturating_add(held));
     let (wanted, needed) = match metric {
         Metric::Credits => (request.amount.nanos(), request.least.nanos()),
         Metric::Requests => (1, 1),
@@ -322,6 +324,7 @@ fn judge_quota(
             quota: quota.name.clone(),
             limit: quota.limit,
             used: Quantity::of(metric, used),
+            held: Quantity::of(metric, held),
             needed: Quantity::of(metric, needed),
             resets_at: span.ends_at,
         };
@@ -528,6 +531,7 @@ mod tests {
                 quota: "daily".to_owned(),
                 limit: Quantity::Credits(Credits::from_nanos(100)),
                 used: Quantity::Credits(Credits::from_nanos(91)),
+                held: Quantity::Credits(Credits::from_nanos(31)),
                 needed: Quantity::Credits(Credits::from_nanos(10)),
                 resets_at: today().ends_at,
             }

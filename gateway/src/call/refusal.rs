@@ -60,6 +60,7 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
             limit,
             used,
             resets_at,
+            ..
         } => Refusal::new(
             Code::QuotaExhausted,
             format!(

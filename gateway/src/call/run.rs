@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use billing::{lane::Hold, rating::Tokens};
+use billing::{admission::HoldRefusal, lane::Hold, rating::Tokens};
 use bytes::Bytes;
 use entity::{Actor, Credits, usage::Finish};
 use tokio::time::timeout;
@@ -30,7 +30,12 @@ const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 /// Makes the call.
 pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     let inner = &gateway.inner;
-    let mut hold = match inner.lanes.hold(call.order.clone()).await {
+    let held = tokio::select! {
+        held = inner.lanes.hold_within(call.order.clone(), inner.config.patience) => held,
+        () = client.gone_for(Duration::ZERO) => return,
+        () = inner.stopping.cancelled() => Err(HoldRefusal::Draining),
+    };
+    let mut hold = match held {
         Ok(hold) => hold,
         Err(refused) => {
             let refusal = of_hold(&refused, &call.model, inner.clock.now());

@@ -74,8 +74,8 @@ pub struct Gate {
     pub clock: Clock,
     pub gateway: Gateway,
     pub base: String,
+    pub lanes: Lanes,
     keys: Keys,
-    lanes: Lanes,
     server: ServerHandle,
     http: reqwest::Client,
 }
@@ -105,6 +105,7 @@ impl Gate {
         config.heartbeat = Duration::from_millis(200);
         config.idle = Duration::from_millis(600);
         config.drain = Duration::from_secs(5);
+        config.patience = Duration::from_millis(50);
         config.sandbox_pace = Duration::ZERO;
         adjust(&mut config);
         let gateway = Gateway::new(
