@@ -16,6 +16,7 @@
 pub mod admission;
 pub mod audit;
 mod bulk;
+pub mod cap;
 pub mod code;
 pub mod expectation;
 pub mod lane;

@@ -13,6 +13,7 @@ mod scope;
 mod timestamp;
 
 pub mod audit_trail;
+pub mod cap;
 pub mod channel;
 pub mod channel_model;
 pub mod code;

@@ -8,7 +8,12 @@ use identity::{key::Keys, seal::MasterKey};
 use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{call::Cooldowns, caller::Callers, catalog::Catalog, error::Links};
+use crate::{
+    call::{Cooldowns, Rates},
+    caller::Callers,
+    catalog::Catalog,
+    error::Links,
+};
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -90,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) catalog: Catalog,
     pub(crate) deals: Deals,
     pub(crate) expectations: Expectations,
+    pub(crate) rates: Rates,
     pub(crate) cooldowns: Cooldowns,
     pub(crate) links: Links,
     pub(crate) config: Config,
@@ -118,6 +124,7 @@ impl Gateway {
                 deals: Deals::new(db.clone()),
                 expectations: Expectations::new(db.clone()),
                 cooldowns: Cooldowns::default(),
+                rates: Rates::default(),
                 links: Links {
                     public_url: config.public_url.clone(),
                 },

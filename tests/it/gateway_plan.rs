@@ -251,6 +251,7 @@ async fn a_used_up_quota_names_its_window_and_when_it_is_whole_again() {
     let daily = Rule::Quota {
         name: "daily".to_owned(),
         window: Window::Day,
+        models: Vec::new(),
         limit: Quantity::Requests(2),
     };
     on_plan(&gate, vec![daily]).await;

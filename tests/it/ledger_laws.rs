@@ -609,6 +609,7 @@ async fn no_more_calls_run_than_the_wallet_allows() {
     let (books, payer) = Books::with_payer(100).await;
     let limits = Limits {
         credit_line: Credits::ZERO,
+        credit_line_monthly: None,
         max_open_holds: Some(2),
     };
     ledger::set_limits(
@@ -656,6 +657,7 @@ async fn a_credit_line_holds_and_owes_beyond_what_is_there() {
     let (books, payer) = Books::with_payer(100).await;
     let limits = Limits {
         credit_line: nanos(50),
+        credit_line_monthly: None,
         max_open_holds: None,
     };
     ledger::set_limits(

@@ -23,6 +23,7 @@ mod gateway_route;
 mod identity_account;
 mod identity_key;
 mod installation;
+mod ledger_cap;
 mod ledger_laws;
 mod ledger_races;
 mod ledger_random;

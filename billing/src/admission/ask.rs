@@ -97,6 +97,19 @@ impl From<&usage::Model> for Settled {
     }
 }
 
+/// Whose limit refuses a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A plan's.
+    Plan,
+    /// The tenant's.
+    Tenant,
+    /// The member's.
+    Member,
+    /// The key's.
+    Key,
+}
+
 /// Why credits are not held. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldRefusal {
@@ -152,7 +165,27 @@ pub enum HoldRefusal {
     /// Wait for the window, or use other credits.
     #[error("{used} of {limit} used in the window {window}, until {resets_at}")]
     QuotaExhausted {
-        /// What the plan calls it.
+        /// Whose limit it is.
+        of: Whose,
+        /// What the plan calls it, or how long it is.
+        window: String,
+        /// How much it lets through.
+        limit: plan::Quantity,
+        /// How much is used or held.
+        used: plan::Quantity,
+        /// How much of that running calls hold, some of which may come free.
+        held: plan::Quantity,
+        /// How much the call needs.
+        needed: plan::Quantity,
+        /// When it is whole again.
+        resets_at: Timestamp,
+    },
+    /// Wait for the window, or have the key's or member's own cap raised.
+    #[error("{used} of {limit} spent in the window {window}, until {resets_at}")]
+    SpendCapReached {
+        /// Whose cap it is.
+        of: Whose,
+        /// How long the window is.
         window: String,
         /// How much it lets through.
         limit: plan::Quantity,
@@ -198,6 +231,13 @@ impl HoldRefusal {
                         .is_none_or(|all| all >= *needed)
             }
             Self::QuotaExhausted {
+                limit,
+                used,
+                held,
+                needed,
+                ..
+            }
+            | Self::SpendCapReached {
                 limit,
                 used,
                 held,

@@ -1,12 +1,14 @@
 //! Reserving credits: what a call is expected to cost, or as much of it as is there, and more while it runs.
 
+use super::share::Share;
 use super::{
     Allocation, Caller, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Lot, Offer, OpenHold,
     Wallet,
     wallet::{Counter, broken},
 };
 use crate::{
-    plan::{Admitted, Counted, Request, Reserve, Ruling, Span, Standing, Usage},
+    cap::Limit,
+    plan::{Admitted, Counted, Request, Reserve, Ruling, Standing, Usage},
     rating::MAX_TOKENS,
 };
 use entity::{
@@ -16,6 +18,7 @@ use entity::{
 };
 use sea_orm::DbErr;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// What backs a hold: parts of lots in the order of drawing, then the credit line.
 struct Draw {
@@ -30,8 +33,10 @@ struct Purse<'a> {
     now: Timestamp,
     /// Subscriptions whose lots may be drawn, and how far their windows let them.
     plans: BTreeMap<SubscriptionId, Credits>,
-    /// Whether lots of no subscription, and the credit line, may.
+    /// Whether lots of no subscription may.
     own: bool,
+    /// How far the credit line may.
+    line: Credits,
 }
 
 /// A call that asks for credits, with what the transaction read about it.
@@ -51,6 +56,7 @@ enum Pays {
 /// How far an open hold may grow.
 struct Room {
     most: Credits,
+    line: Credits,
     /// Of the plans whose lots back it.
     plans: BTreeMap<SubscriptionId, Credits>,
     /// When the last of the windows that bind is whole again.
@@ -111,6 +117,8 @@ impl Wallet {
         caller.admit(order)?;
         offer.admit()?;
         self.admit()?;
+        self.admit_running(order)?;
+        let shares = self.shares(order, caller, offer)?;
         let asked = Asked {
             order,
             caller,
@@ -122,6 +130,10 @@ impl Wallet {
         }
         let widest = governing.widest();
         let most = widest.map_or(order.amount, |yes| yes.admission.room.min(order.amount));
+        let most = shares
+            .iter()
+            .fold(most, |most, share| most.min(share.room()));
+        let line_share = self.line_share(caller, order.now);
         // An allowance that covers a part of the call may pay that part.
         let paying = self.ruling(&asked, Pays::Yes, order.amount.min(Credits::from_nanos(1)));
         let purse = Purse {
@@ -133,6 +145,7 @@ impl Wallet {
                 .map(|yes| (yes.subscription, yes.admission.room))
                 .collect(),
             own: caller.pay_order != key::PayOrder::PlanOnly,
+            line: self.line_room(caller, line_share.as_ref()),
         };
         let draw = self.draw(most, purse);
         if draw.total < order.least {
@@ -140,13 +153,17 @@ impl Wallet {
         }
         let held = draw.total;
         row.amount = held;
-        let windows = self.windows_of(&draw, widest, &paying);
+        let mut windows = self.windows_of(&draw, widest, &paying);
+        windows.extend(shares.iter().map(|share| share.reserve(held)));
+        if draw.line.is_positive() {
+            windows.extend(line_share.iter().map(|share| share.reserve(draw.line)));
+        }
         self.open(row, draw, windows)?;
         Ok(held)
     }
 
     /// Adds credits to an open hold, as many as wished or as there are down to the least, keeps it alive, and
-    /// answers how many; or refuses and changes nothing. `pay_order` is that of the call's key.
+    /// answers how many; or refuses and changes nothing.
     ///
     /// # Errors
     /// [`ExtendRefusal`]; `Store` as with [`Wallet::hold`].
@@ -155,7 +172,7 @@ impl Wallet {
         id: entity::HoldId,
         growth: &Growth,
         model: &str,
-        pay_order: key::PayOrder,
+        caller: &Caller,
     ) -> Result<Credits, ExtendRefusal> {
         let Growth { extra, least, .. } = *growth;
         if !least.is_positive() || least > extra || extra > Credits::MAX {
@@ -165,12 +182,14 @@ impl Wallet {
         if self.row.status != wallet::Status::Active {
             return Err(ExtendRefusal::WalletFrozen);
         }
-        let room = self.room_to_grow(open)?;
+        let line_share = self.line_share(caller, growth.now);
+        let room = self.room_to_grow(open, least)?;
         let purse = Purse {
             model,
             now: growth.now,
             plans: room.plans,
-            own: pay_order != key::PayOrder::PlanOnly,
+            own: caller.pay_order != key::PayOrder::PlanOnly,
+            line: self.line_room(caller, line_share.as_ref()).min(room.line),
         };
         let draw = self.draw(extra.min(room.most), purse);
         let more = draw.total;
@@ -187,6 +206,12 @@ impl Wallet {
         let amount = amount.ok_or(ExtendRefusal::OutOfRange)?;
         let mut windows = open.windows.clone();
         self.grow_windows(&mut windows, &draw)?;
+        let counted = |subject| windows.iter().any(|window| window.subject_id == subject);
+        if let Some(share) =
+            line_share.filter(|share| draw.line.is_positive() && !counted(share.subject))
+        {
+            windows.push(self.count(id, share.reserve(draw.line))?);
+        }
         self.take(&draw)?;
         let open = self
             .holds
@@ -276,26 +301,10 @@ impl Wallet {
 
     /// The latest counted window of each quota that began by `now`.
     fn counted(&self, plan: &super::Subscribed, now: Timestamp) -> BTreeMap<RuleId, Counted> {
-        let latest = |rule: RuleId| {
-            let from = (rule, plan.id.uuid(), Timestamp::from_micros(i64::MIN));
-            let to = (rule, plan.id.uuid(), now);
-            self.counters.range(from..=to).next_back()
-        };
         plan.rules
             .quotas()
             .iter()
-            .filter_map(|quota| {
-                let (_, counter) = latest(quota.rule)?;
-                let counted = Counted {
-                    span: Span {
-                        starts_at: counter.row.window_start,
-                        ends_at: counter.row.window_end,
-                    },
-                    used: counter.row.used,
-                    reserved: counter.row.reserved,
-                };
-                Some((quota.rule, counted))
-            })
+            .filter_map(|quota| Some((quota.rule, self.latest(quota.rule, plan.id.uuid(), now)?)))
             .collect()
     }
 
@@ -319,12 +328,7 @@ impl Wallet {
                 });
             }
         }
-        let room = if purse.own {
-            self.line_room()
-        } else {
-            Credits::ZERO
-        };
-        let line = left.min(room);
+        let line = left.min(purse.line);
         let missing = left.checked_sub(line).unwrap_or(Credits::ZERO);
         Draw {
             lots,
@@ -333,13 +337,18 @@ impl Wallet {
         }
     }
 
-    fn line_room(&self) -> Credits {
+    /// How far holds of a key may go beyond the credits that are there.
+    fn line_room(&self, caller: &Caller, share: Option<&Share>) -> Credits {
+        if caller.pay_order == key::PayOrder::PlanOnly {
+            return Credits::ZERO;
+        }
+        let monthly = share.map_or(Credits::MAX, Share::room);
         self.row
             .credit_line
             .checked_sub(self.row.debt)
             .and_then(|room| room.checked_sub(self.row.debt_held))
             .unwrap_or(Credits::ZERO)
-            .max(Credits::ZERO)
+            .clamp(Credits::ZERO, monthly)
     }
 
     /// Why the credits do not suffice: a plan's no where its allowance would have paid or there is nothing
@@ -378,7 +387,7 @@ impl Wallet {
         draw: &Draw,
         governing: Option<&Admitted>,
         paying: &Ruling,
-    ) -> Vec<(SubscriptionId, Reserve)> {
+    ) -> Vec<(Uuid, Reserve)> {
         let whole = governing
             .into_iter()
             .flat_map(|yes| reserves(yes, draw.total));
@@ -416,23 +425,16 @@ impl Wallet {
         &mut self,
         mut row: hold::Model,
         draw: Draw,
-        reserves: Vec<(SubscriptionId, Reserve)>,
+        reserves: Vec<(Uuid, Reserve)>,
     ) -> Result<(), HoldRefusal> {
         let id = row.id;
         row.debt_amount = draw.line;
         self.take(&draw)?;
         let mut windows = Vec::with_capacity(reserves.len());
-        for (subscription, reserve) in reserves {
-            let window = hold_window::Model {
-                hold_id: id,
-                rule_id: reserve.rule,
-                subject_id: subscription.uuid(),
-                window_start: reserve.span.starts_at,
-                reserved: reserve.units,
-            };
-            self.count(&window, &reserve)?;
-            windows.push(window);
+        for reserve in reserves {
+            windows.push(self.count(id, reserve)?);
         }
+        self.count_running([row.member_id.uuid(), row.key_id.uuid()], 1);
         self.row.open_holds = self
             .row
             .open_holds
@@ -468,12 +470,24 @@ impl Wallet {
         Ok(())
     }
 
-    fn count(&mut self, window: &hold_window::Model, reserve: &Reserve) -> Result<(), DbErr> {
+    /// Adds to a window's counter, and answers what to remember on the hold.
+    fn count(
+        &mut self,
+        hold_id: entity::HoldId,
+        (subject_id, reserve): (Uuid, Reserve),
+    ) -> Result<hold_window::Model, DbErr> {
+        let window = hold_window::Model {
+            hold_id,
+            rule_id: reserve.rule,
+            subject_id,
+            window_start: reserve.span.starts_at,
+            reserved: reserve.units,
+        };
         let key = (window.rule_id, window.subject_id, window.window_start);
         let counter = self.counters.entry(key).or_insert_with(|| Counter {
             row: quota_counter::Model {
                 rule_id: window.rule_id,
-                subject_id: window.subject_id,
+                subject_id,
                 window_start: window.window_start,
                 tenant_id: self.row.tenant_id,
                 window_end: reserve.span.ends_at,
@@ -487,14 +501,15 @@ impl Wallet {
         counter.row.reserved =
             reserved.ok_or_else(|| broken("quota_counter.reserved", window.rule_id))?;
         counter.changed = true;
-        Ok(())
+        Ok(window)
     }
 
     /// How far the windows that a hold counts in let it grow: those of a plan that pays bind what its lots give,
     /// those of one that governs bind everything.
-    fn room_to_grow(&self, open: &OpenHold) -> Result<Room, DbErr> {
+    fn room_to_grow(&self, open: &OpenHold, least: Credits) -> Result<Room, DbErr> {
         let mut room = Room {
             most: Credits::MAX,
+            line: Credits::MAX,
             plans: self.backing_plans(open),
             binding: None,
         };
@@ -503,27 +518,42 @@ impl Wallet {
             if counter.row.metric != Metric::Credits {
                 continue;
             }
+            let Some(limit) = self.limit_of(window) else {
+                continue;
+            };
             let subscription = SubscriptionId::from_uuid(window.subject_id);
-            let Some(plan) = self.plans.iter().find(|plan| plan.id == subscription) else {
-                continue;
-            };
-            let mut quotas = plan.rules.quotas().iter();
-            let Some(quota) = quotas.find(|quota| quota.rule == window.rule_id) else {
-                continue;
-            };
+            let pays = self
+                .plans
+                .iter()
+                .any(|plan| plan.id == subscription && plan.pays);
             let taken = counter.row.used.saturating_add(counter.row.reserved);
-            let left = quota.limit.units().saturating_sub(taken).max(0);
-            let bound = if plan.pays {
+            let left = Credits::from_nanos(limit.saturating_sub(taken).max(0));
+            let bound = if pays {
                 room.plans.entry(subscription).or_insert(Credits::MAX)
+            } else if window.subject_id == self.row.id.uuid() {
+                &mut room.line
             } else {
                 &mut room.most
             };
-            if Credits::from_nanos(left) < *bound {
-                *bound = Credits::from_nanos(left);
+            *bound = left.min(*bound);
+            if left < least {
                 room.binding = room.binding.max(Some(counter.row.window_end));
             }
         }
         Ok(room)
+    }
+
+    /// How much a window lets through, where its plan or limit is still in force.
+    fn limit_of(&self, window: &hold_window::Model) -> Option<i64> {
+        let of_cap = self.caps.iter().find(|cap| cap.id == window.rule_id);
+        if let Some(Limit::Quota { most, .. }) = of_cap.map(|cap| &cap.limit) {
+            return Some(most.units());
+        }
+        let subscription = SubscriptionId::from_uuid(window.subject_id);
+        let plan = self.plans.iter().find(|plan| plan.id == subscription)?;
+        let mut quotas = plan.rules.quotas().iter();
+        let quota = quotas.find(|quota| quota.rule == window.rule_id)?;
+        Some(quota.limit.units())
     }
 
     fn counter_of(&self, window: &hold_window::Model) -> Result<&Counter, DbErr> {
@@ -549,6 +579,7 @@ impl Wallet {
             let plan = self.plans.iter().find(|plan| plan.id == subscription);
             let units = match plan {
                 Some(plan) if plan.pays => self.given_by(&draw.lots, subscription),
+                None if window.subject_id == self.row.id.uuid() => draw.line,
                 Some(_) | None => draw.total,
             };
             let fault = || broken("quota_counter.reserved", window.rule_id);
@@ -629,6 +660,7 @@ impl Wallet {
             now,
             plans,
             own: true,
+            line: Credits::ZERO,
         };
         let mut parts = Vec::new();
         let mut left = amount;
@@ -651,14 +683,14 @@ impl Wallet {
 }
 
 /// What a call that holds `held` of a plan's leave takes of its windows.
-fn reserves(yes: &Admitted, held: Credits) -> impl Iterator<Item = (SubscriptionId, Reserve)> + '_ {
+fn reserves(yes: &Admitted, held: Credits) -> impl Iterator<Item = (Uuid, Reserve)> + '_ {
     yes.admission.reserves.iter().map(move |reserve| {
         let units = match reserve.metric {
             Metric::Credits => held.nanos(),
             Metric::Requests => reserve.units,
         };
         (
-            yes.subscription,
+            yes.subscription.uuid(),
             Reserve {
                 units,
                 ..reserve.clone()

@@ -1,6 +1,6 @@
 //! Who asks, for what, and which plans of the tenant have a say.
 
-use super::{HoldOrder, HoldRefusal};
+use super::{HoldOrder, HoldRefusal, Whose};
 use crate::plan::{Plan, Reason, Refused};
 use chrono_tz::Tz;
 use entity::{MemberId, SubscriptionId, TenantId, Timestamp, key, member, model, person, tenant};
@@ -108,6 +108,7 @@ impl From<&Refused> for HoldRefusal {
                 needed,
                 resets_at,
             } => Self::QuotaExhausted {
+                of: Whose::Plan,
                 window: quota.clone(),
                 limit: *limit,
                 used: *used,

@@ -167,8 +167,7 @@ impl Scene {
                     expires_at: NOW.plus(Duration::from_mins(4)),
                 };
                 let free = self.free();
-                let pay_order = self.caller.pay_order;
-                let grown = self.wallet.extend(id, &growth, "gpt-5", pay_order);
+                let grown = self.wallet.extend(id, &growth, "gpt-5", &self.caller);
                 if let Ok(more) = &grown {
                     assert_eq!(more.nanos(), extra.min(free));
                 }

@@ -10,10 +10,8 @@ use crate::{
 };
 use entity::{
     Credits, HoldId, KeyId, ModelId, Platform, Scoped, TenantId, Timestamp, grant, hold,
-    hold_allocation, hold_window,
-    key::{self, PayOrder},
-    ledger_entry, ledger_transaction, quota_counter, rejection, usage, usage_allocation,
-    usage_window, wallet,
+    hold_allocation, hold_window, key, ledger_entry, ledger_transaction, quota_counter, rejection,
+    usage, usage_allocation, usage_window, wallet,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter};
 use std::collections::BTreeSet;
@@ -113,8 +111,7 @@ impl Loaded {
         let name = name_of(&self.offers, *model);
         let key = wallet.open_hold(*id).map(|open| open.row.key_id);
         let caller = key.and_then(|key| self.callers.get(&key));
-        let pay_order = caller.map_or(PayOrder::PlanThenWallet, |caller| caller.pay_order);
-        wallet.extend(*id, growth, name, pay_order)
+        wallet.extend(*id, growth, name, caller.ok_or(ExtendRefusal::Ended)?)
     }
 }
 

@@ -280,7 +280,11 @@ fn judge_quotas(
 ) -> Result<Vec<Reserve>, Refusal> {
     let mut reserves = Vec::with_capacity(plan.quotas.len());
     let mut binding: Option<(Timestamp, Refusal)> = None;
-    for quota in &plan.quotas {
+    let counting = plan
+        .quotas
+        .iter()
+        .filter(|quota| quota.counts(request.model));
+    for quota in counting {
         match judge_quota(quota, usage, request, now, trace) {
             Ok(reserve) => reserves.push(reserve),
             Err((resets_at, refusal)) => {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use billing::{admission::HoldOrder, rating::bound_ceil};
+use billing::{
+    admission::HoldOrder,
+    plan::{Payer, RateOf},
+    rating::bound_ceil,
+};
 use bytes::Bytes;
 use entity::{Protocol, model};
 use identity::key::CallerRow;
@@ -76,7 +80,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         return Err(no_channel(&snapshot, group, &model, request.protocol));
     }
 
-    let multiplier_ppm = multiplier(gateway, &request, group, &model).await?;
+    let (multiplier_ppm, rates) = deal(gateway, &request, group, &model).await?;
     let input_upper = input_upper(&request.reading, &model);
     let input_expected = input_expected(&request.reading, input_upper);
     let output_limit = output_limit(&request, &model);
@@ -101,6 +105,10 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     let bound = cost(input_upper, output_cap)?;
     let amount = cost(input_expected, output)?;
     let least = cost(input_expected, least_output)?;
+
+    inner
+        .rates
+        .admit(&rates, input_expected, inner.clock.now())?;
 
     let key = &request.caller.key;
     let order = HoldOrder {
@@ -136,6 +144,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         price,
         output_limit,
         input_expected,
+        rates,
         bound,
         lowered: false,
         channels,
@@ -143,13 +152,13 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     })
 }
 
-/// The group's multiplier times that of the plan which has a say.
-async fn multiplier(
+/// The group's multiplier times that of the plan which has a say, and what may pass in a minute.
+async fn deal(
     gateway: &Gateway,
     request: &Request,
     group: &Group,
     model: &Model,
-) -> Result<i64, Refusal> {
+) -> Result<(i64, Vec<RateOf>), Refusal> {
     let key = &request.caller.key;
     let now = gateway.inner.clock.now();
     let deal = gateway
@@ -158,7 +167,15 @@ async fn multiplier(
         .of(key.tenant_id, now)
         .await
         .map_err(|error| not_read(&error))?;
-    Ok(deal.multiplier_ppm(&model.name, group.id, key.pay_order, group.multiplier_ppm))
+    let multiplier =
+        deal.multiplier_ppm(&model.name, group.id, key.pay_order, group.multiplier_ppm);
+    let payer = Payer {
+        tenant: key.tenant_id,
+        member: key.member_id,
+        key: key.id,
+        pay_order: key.pay_order,
+    };
+    Ok((multiplier, deal.rates(&model.name, group.id, &payer)))
 }
 
 fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, Refusal> {

@@ -14,7 +14,7 @@ use outbound::provider;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::Call;
+use super::{Call, refusal::minute};
 use crate::{
     catalog::Upstream,
     error::{Code, Refusal},
@@ -131,7 +131,7 @@ impl Cover {
                 Code::CreditExhausted,
                 format!(
                     "A quota ran out in the middle of the answer; it is whole again at {}. What was delivered is charged.",
-                    resets_at.to_datetime().format("%Y-%m-%d %H:%M UTC")
+                    minute(*resets_at)
                 ),
             ),
             _ => ran_out(),

@@ -8,6 +8,7 @@ mod cooldown;
 mod cover;
 mod events;
 mod handle;
+mod rate;
 mod refusal;
 mod relay;
 mod route;
@@ -16,11 +17,12 @@ mod settle;
 
 pub(crate) use cooldown::Cooldowns;
 pub(crate) use handle::answer;
+pub(crate) use rate::Rates;
 pub(crate) use refusal::not_read;
 
 use std::sync::Arc;
 
-use billing::admission::HoldOrder;
+use billing::{admission::HoldOrder, plan::RateOf};
 use bytes::Bytes;
 use identity::key::CallerRow;
 use outbound::HeaderMap;
@@ -49,6 +51,8 @@ pub(crate) struct Call {
     output_limit: u64,
     /// Input tokens that the hold covers.
     input_expected: u64,
+    /// What its tokens count against in the minute.
+    rates: Vec<RateOf>,
     /// The most that the call can cost.
     bound: Credits,
     /// The output limit is lower than what the caller asked for, since no more could be paid.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billing::admission::HoldRefusal;
+use billing::admission::{HoldRefusal, Whose};
 use entity::Timestamp;
 
 use crate::{
@@ -56,6 +56,7 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
         )
         .after(Duration::from_secs(2)),
         HoldRefusal::QuotaExhausted {
+            of,
             window,
             limit,
             used,
@@ -64,12 +65,39 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
         } => Refusal::new(
             Code::QuotaExhausted,
             format!(
-                "The quota `{window}` of the plan is used up: {used} of {limit}. It is whole again at {}.",
-                resets_at.to_datetime().format("%Y-%m-%d %H:%M UTC")
+                "{} is used up: {used} of {limit}. It is whole again at {}.",
+                match of {
+                    Whose::Plan => format!("The quota `{window}` of the plan"),
+                    Whose::Tenant => format!("The account's own limit per {window}"),
+                    Whose::Member => format!("The member's own limit per {window}"),
+                    Whose::Key => format!("The limit of this API key per {window}"),
+                },
+                minute(*resets_at)
             ),
         )
         .until(*resets_at)
         .after(resets_at.since(now)),
+        HoldRefusal::SpendCapReached {
+            of,
+            window,
+            limit,
+            used,
+            resets_at,
+            ..
+        } => Refusal::new(
+            Code::SpendCapReached,
+            format!(
+                "The spend cap of {} per {window} is reached: {used} of {limit}. It is whole again at {}. \
+                 Use another key, or have the cap raised.",
+                match of {
+                    Whose::Key => "this API key",
+                    Whose::Member => "the member",
+                    Whose::Tenant | Whose::Plan => "the account",
+                },
+                minute(*resets_at)
+            ),
+        )
+        .until(*resets_at),
         HoldRefusal::OutOfRange => Refusal::new(
             Code::InvalidRequest,
             "The request asks for more tokens than any account could pay.",
@@ -86,6 +114,11 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
         )
         .after(Duration::from_secs(5)),
     }
+}
+
+/// A moment as messages print it.
+pub(super) fn minute(at: Timestamp) -> String {
+    at.to_datetime().format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// An operator took the model off the shelf.

@@ -57,6 +57,11 @@ pub(super) fn end(
             &tap.metered(call.reading.size.estimate),
             hold.amount(),
         );
+        let now = gateway.inner.clock.now();
+        gateway
+            .inner
+            .rates
+            .note(&call.rates, bill.tokens.output, now);
         if bill.quality == Quality::Exact && ended.finish == Finish::Complete && !call.lowered {
             gateway.inner.expectations.note(
                 call.model.id,
