@@ -332,6 +332,7 @@ async fn a_credit_line_gives_no_more_in_a_month_than_it_may_and_the_next_credits
         credit_line: nanos(100),
         credit_line_monthly: Some(nanos(30)),
         max_open_holds: None,
+        own: Vec::new(),
     };
     let why = "an invoiced customer".to_owned();
     ledger::set_limits(

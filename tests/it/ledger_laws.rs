@@ -611,6 +611,7 @@ async fn no_more_calls_run_than_the_wallet_allows() {
         credit_line: Credits::ZERO,
         credit_line_monthly: None,
         max_open_holds: Some(2),
+        own: Vec::new(),
     };
     ledger::set_limits(
         &books.db,
@@ -659,6 +660,7 @@ async fn a_credit_line_holds_and_owes_beyond_what_is_there() {
         credit_line: nanos(50),
         credit_line_monthly: None,
         max_open_holds: None,
+        own: Vec::new(),
     };
     ledger::set_limits(
         &books.db,

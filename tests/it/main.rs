@@ -4,6 +4,7 @@ mod access;
 mod access_whole;
 mod audit_planted;
 mod backoffice_docs;
+mod backoffice_limits;
 mod backoffice_pages;
 mod backoffice_shop;
 mod code_batch;

@@ -87,7 +87,7 @@ fn fresh(tenant_id: TenantId, now: Timestamp) -> wallet::Model {
 }
 
 /// How far a wallet may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How far holds may go beyond the credits that are there.
     pub credit_line: Credits,
@@ -95,6 +95,8 @@ pub struct Limits {
     pub credit_line_monthly: Option<Credits>,
     /// How many calls may run at once; none leaves it to the plans.
     pub max_open_holds: Option<u32>,
+    /// What else binds all calls of the tenant.
+    pub own: Vec<Limit>,
 }
 
 /// Why limits are not set.
@@ -154,8 +156,14 @@ pub async fn set_limits(
                 actor: actor.clone(),
                 reason: Some(reason.clone()),
             };
+            let own = SetCaps {
+                whose: Whose::Tenant,
+                limits: limits.own,
+                ..monthly.clone()
+            };
             trail(tx, "wallet.limit", &row, actor, reason, detail, now).await?;
             cap::set_in(tx, &monthly, now).await?;
+            cap::set_in(tx, &own, now).await?;
             Ok(())
         })
     })

@@ -254,7 +254,7 @@ mod tests {
             let mut now = at("2026-01-01T00:30:00Z");
             let mut span = Window::Day.span(now, zone(name), None);
             for _ in 0..(366 * 24) {
-                now = now.plus(std::time::Duration::from_hours(1));
+                now = now.plus(Duration::from_hours(1));
                 let next = Window::Day.span(now, zone(name), None);
                 assert!(
                     next == span || next.starts_at == span.ends_at,
