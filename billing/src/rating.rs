@@ -353,16 +353,35 @@ pub fn bound_ceil(
     total_ceil(&classes, (1, price.per_request), multiplier_ppm)
 }
 
-/// How many output tokens `amount` pays for after `input_upper` input tokens: the most of which [`bound_ceil`] is not
-/// above it. `None` where it does not even pay for the input.
+/// What a call is expected to cost: so many fresh input tokens, and so much output.
+///
+/// # Errors
+/// As [`charge_ceil`].
+pub fn expected_ceil(
+    price: &Price,
+    input: u64,
+    output: u64,
+    multiplier_ppm: i64,
+) -> Result<Credits, RatingError> {
+    let tokens = Tokens {
+        input,
+        output,
+        requests: 1,
+        ..Tokens::default()
+    };
+    charge_ceil(price, &tokens, multiplier_ppm)
+}
+
+/// How many output tokens `amount` pays for after `input` tokens: the most of which [`expected_ceil`] is not above it.
+/// `None` where it does not even pay for the input.
 pub fn affordable_output(
     price: &Price,
-    input_upper: u64,
+    input: u64,
     amount: Credits,
     multiplier_ppm: i64,
 ) -> Option<u64> {
     let pays = |output| {
-        bound_ceil(price, input_upper, output, multiplier_ppm).is_ok_and(|bound| bound <= amount)
+        expected_ceil(price, input, output, multiplier_ppm).is_ok_and(|cost| cost <= amount)
     };
     if !pays(0) {
         return None;
@@ -437,6 +456,22 @@ mod tests {
         charge_ceil(price, &tokens, PPM_ONE)
             .expect("a plain charge")
             .nanos()
+    }
+
+    #[test]
+    fn an_amount_pays_for_the_most_output_that_it_covers() {
+        let price = price(3_000, 15_000, [None, None, None]);
+        let amount = |nanos| Credits::from_nanos(nanos);
+
+        let most = |nanos| affordable_output(&price, 1_000, amount(nanos), PPM_ONE);
+        assert_eq!(most(2_999_999), None, "not even the input");
+        assert_eq!(most(3_000_000), Some(0));
+        assert_eq!(most(3_000_000 + 15_000 * 256), Some(256));
+        assert_eq!(most(3_000_000 + 15_000 * 257 - 1), Some(256));
+        assert_eq!(
+            affordable_output(&price, 1_000, amount(i64::MAX), 0),
+            Some(MAX_TOKENS)
+        );
     }
 
     #[test]

@@ -105,7 +105,7 @@ async fn two_hundred_calls_on_credits_for_three_serve_three() {
     gate.add_upstream(entity::channel::Kind::Openai, &upstream.base, "dear")
         .await;
     let body = json!({"model": "dear", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
-    let one = MARKERS * WRITTEN + 100 * OUTPUT_NANOS;
+    let one = MARKERS * INPUT_NANOS + 100 * OUTPUT_NANOS;
     gate.grant(Credits::from_nanos(3 * one)).await;
 
     let answers = join_all((0..200).map(|_| gate.post(CHAT, &body).send())).await;
@@ -230,5 +230,3 @@ async fn a_process_that_ends_lets_no_new_call_in() {
 
 /// What a hold expects of a short prompt beside its words, and a few words.
 const MARKERS: i64 = 64 + 16;
-/// The dearest class of input, which a hold assumes.
-const WRITTEN: i64 = crate::support::gate::WRITTEN_NANOS;

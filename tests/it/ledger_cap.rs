@@ -4,6 +4,7 @@ use crate::support::books::{Books, Payer, nanos};
 use billing::{
     admission::{ExtendRefusal, HoldOrder, HoldRefusal, Whose as Of},
     cap::{self, CapError, Limit, SetCaps, Whose},
+    expectation::{Expectations, UNTRIED},
     ledger::{self, Limits},
     plan::{Pattern, Quantity, Window},
 };
@@ -380,5 +381,37 @@ async fn a_credit_line_gives_no_more_in_a_month_than_it_may_and_the_next_credits
     assert_eq!(repaid, nanos(30));
     assert!(still.is_err(), "what was repaid does not refill the month");
     assert_eq!(books.balance(&payer).await.debt, nanos(30));
+    books.close().await;
+}
+
+#[tokio::test]
+async fn what_is_expected_of_a_call_is_learnt_from_the_latest_usage() {
+    let (books, payer) = Books::with_payer(1_000).await;
+    for output in [3_u64; 19].into_iter().chain([900]) {
+        let hold = books.lanes.hold(books.order(&payer, 1)).await;
+        let mut settlement = books.settlement(1);
+        settlement.tokens.output = output;
+        hold.expect("held")
+            .settle(settlement)
+            .await
+            .expect("it settles");
+    }
+    let cut = books.lanes.hold(books.order(&payer, 1)).await;
+    let mut settlement = books.settlement(1);
+    settlement.tokens.output = 60_000;
+    settlement.finish = entity::usage::Finish::ClientGone;
+    cut.expect("held")
+        .settle(settlement)
+        .await
+        .expect("it settles");
+
+    let fresh = Expectations::new(books.db.clone());
+
+    assert_eq!(fresh.of(books.model, "test").await, 3);
+    assert_eq!(fresh.of(books.model, "another client").await, UNTRIED);
+    for _ in 0..10 {
+        fresh.note(books.model, "test", 5_000);
+    }
+    assert_eq!(fresh.of(books.model, "test").await, 5_000);
     books.close().await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use billing::{
     admission::HoldOrder,
     plan::{Payer, RateOf},
-    rating::bound_ceil,
+    rating::{RatingError, bound_ceil, expected_ceil},
 };
 use bytes::Bytes;
 use entity::{Protocol, model};
@@ -93,18 +93,12 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         FLOOR
     };
     let least_output = output.min(floor.saturating_mul(request.reading.choices));
-    let cost = |input, output| {
-        bound_ceil(&price.sale, input, output, multiplier_ppm).map_err(|error| {
-            tracing::error!(%error, model.id = %model.id, "a call cannot be rated");
-            Refusal::new(
-                Code::InvalidRequest,
-                "The request asks for more tokens than can be charged. Ask for fewer output tokens (max_tokens).",
-            )
-        })
-    };
-    let bound = cost(input_upper, output_cap)?;
-    let amount = cost(input_expected, output)?;
-    let least = cost(input_expected, least_output)?;
+    let unrated = |error: RatingError| unrated(&model, error);
+    let expected = |output| expected_ceil(&price.sale, input_expected, output, multiplier_ppm);
+    let bound =
+        bound_ceil(&price.sale, input_upper, output_cap, multiplier_ppm).map_err(unrated)?;
+    let amount = expected(output).map_err(unrated)?;
+    let least = expected(least_output).map_err(unrated)?;
 
     inner
         .rates
@@ -150,6 +144,14 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         channels,
         order,
     })
+}
+
+fn unrated(model: &Model, error: RatingError) -> Refusal {
+    tracing::error!(%error, model.id = %model.id, "a call cannot be rated");
+    Refusal::new(
+        Code::InvalidRequest,
+        "The request asks for more tokens than can be charged. Ask for fewer output tokens (max_tokens).",
+    )
 }
 
 /// The group's multiplier times that of the plan which has a say, and what may pass in a minute.
