@@ -92,7 +92,7 @@ impl Expectations {
                 }
             }
             Err(fault) => {
-                tracing::warn!(%fault, "no history of output was read; it is learnt anew")
+                tracing::warn!(%fault, "no history of output was read; it is learnt anew");
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
 
         let mut known = Known::new();
         let model = ModelId::fresh();
-        for kind in 0..PAIRS_MAX * 2 + 1 {
+        for kind in 0..=PAIRS_MAX * 2 {
             learn(&mut known, model, &kind.to_string(), 1);
             let pairs: usize = known.values().map(HashMap::len).sum();
             assert!(pairs <= PAIRS_MAX);

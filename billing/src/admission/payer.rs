@@ -1,7 +1,7 @@
 //! Who asks, for what, and which plans of the tenant have a say.
 
 use super::{HoldOrder, HoldRefusal, Whose};
-use crate::plan::{Plan, Reason, Refused};
+use crate::plan::{Plan, Quantity, Reason, Refused};
 use chrono_tz::Tz;
 use entity::{MemberId, SubscriptionId, TenantId, Timestamp, key, member, model, person, tenant};
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl From<&Refused> for HoldRefusal {
                 window: quota.clone(),
                 limit: *limit,
                 used: *used,
-                held: *held,
+                held: Quantity::of(limit.metric(), *held),
                 needed: *needed,
                 resets_at: *resets_at,
             },

@@ -492,8 +492,11 @@ impl Plan {
 }
 
 fn rule_id(name: &str, window: Window, metric: Metric, models: &[String]) -> RuleId {
-    let scope: String = models.iter().map(|model| format!(" {model}")).collect();
-    let seed = format!("plan quota {name} {window:?} {metric:?}{scope}");
+    let mut seed = format!("plan quota {name} {window:?} {metric:?}");
+    for model in models {
+        seed.push(' ');
+        seed.push_str(model);
+    }
     let mut bytes = [0_u8; 16];
     for (byte, hashed) in bytes.iter_mut().zip(Sha256::digest(seed.as_bytes())) {
         *byte = hashed;

@@ -124,8 +124,8 @@ pub enum Reason {
         limit: Quantity,
         /// How much is used or held.
         used: Quantity,
-        /// How much of that running calls hold.
-        held: Quantity,
+        /// How much of that running calls hold, in the limit's units.
+        held: i64,
         /// How much the call needs. More than `limit`: no later window will do either.
         needed: Quantity,
         /// When the quota is whole again.
@@ -279,7 +279,7 @@ fn judge_quotas(
     trace: &mut Vec<Step>,
 ) -> Result<Vec<Reserve>, Refusal> {
     let mut reserves = Vec::with_capacity(plan.quotas.len());
-    let mut binding: Option<(Timestamp, Refusal)> = None;
+    let mut binding: Option<(Timestamp, Box<Refusal>)> = None;
     let counting = plan
         .quotas
         .iter()
@@ -299,7 +299,7 @@ fn judge_quotas(
     }
     match binding {
         None => Ok(reserves),
-        Some((_, refusal)) => Err(refusal),
+        Some((_, refusal)) => Err(*refusal),
     }
 }
 
@@ -309,7 +309,7 @@ fn judge_quota(
     request: &Request<'_>,
     now: Timestamp,
     trace: &mut Vec<Step>,
-) -> Result<Reserve, (Timestamp, Refusal)> {
+) -> Result<Reserve, (Timestamp, Box<Refusal>)> {
     let metric = quota.limit.metric();
     let latest = usage.windows.get(&quota.rule);
     let span = quota
@@ -328,11 +328,11 @@ fn judge_quota(
             quota: quota.name.clone(),
             limit: quota.limit,
             used: Quantity::of(metric, used),
-            held: Quantity::of(metric, held),
+            held,
             needed: Quantity::of(metric, needed),
             resets_at: span.ends_at,
         };
-        return Err((span.ends_at, refusal(&quota.clause, reason)));
+        return Err((span.ends_at, Box::new(refusal(&quota.clause, reason))));
     }
     trace.push(Step {
         clause: quota.clause.clone(),
@@ -535,7 +535,7 @@ mod tests {
                 quota: "daily".to_owned(),
                 limit: Quantity::Credits(Credits::from_nanos(100)),
                 used: Quantity::Credits(Credits::from_nanos(91)),
-                held: Quantity::Credits(Credits::from_nanos(31)),
+                held: 31,
                 needed: Quantity::Credits(Credits::from_nanos(10)),
                 resets_at: today().ends_at,
             }

@@ -66,12 +66,7 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
             Code::QuotaExhausted,
             format!(
                 "{} is used up: {used} of {limit}. It is whole again at {}.",
-                match of {
-                    Whose::Plan => format!("The quota `{window}` of the plan"),
-                    Whose::Tenant => format!("The account's own limit per {window}"),
-                    Whose::Member => format!("The member's own limit per {window}"),
-                    Whose::Key => format!("The limit of this API key per {window}"),
-                },
+                quota_of(*of, window),
                 minute(*resets_at)
             ),
         )
@@ -89,11 +84,7 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
             format!(
                 "The spend cap of {} per {window} is reached: {used} of {limit}. It is whole again at {}. \
                  Use another key, or have the cap raised.",
-                match of {
-                    Whose::Key => "this API key",
-                    Whose::Member => "the member",
-                    Whose::Tenant | Whose::Plan => "the account",
-                },
+                bearer(*of),
                 minute(*resets_at)
             ),
         )
@@ -113,6 +104,24 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
             "The account could not be read just now. Try again in a moment.",
         )
         .after(Duration::from_secs(5)),
+    }
+}
+
+fn quota_of(of: Whose, window: &str) -> String {
+    match of {
+        Whose::Plan => format!("The quota `{window}` of the plan"),
+        Whose::Tenant | Whose::Member | Whose::Key => {
+            format!("The limit of {} per {window}", bearer(of))
+        }
+    }
+}
+
+fn bearer(of: Whose) -> &'static str {
+    match of {
+        Whose::Key => "this API key",
+        Whose::Member => "the member",
+        Whose::Tenant => "the account",
+        Whose::Plan => "the plan",
     }
 }
 

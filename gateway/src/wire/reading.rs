@@ -17,6 +17,10 @@ use super::size::{self, Size};
 
 /// What a request says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that a request may state"
+)]
 pub(crate) struct Reading {
     /// The model asked for; empty where the request names none.
     pub(crate) model: String,

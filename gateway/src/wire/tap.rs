@@ -51,6 +51,10 @@ pub(crate) struct Metered {
 
 /// Watches one answer.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that an event may bring, in any order"
+)]
 pub(crate) struct Tap {
     protocol: Protocol,
     reported: Option<Tokens>,
@@ -359,7 +363,7 @@ impl Whole<'_> {
             .choices
             .map(|raw| serde_json::from_str::<Vec<Choice<'_>>>(raw.get()));
         let cut = |choice: &Choice<'_>| is_word(choice.finish_reason, "length");
-        let details = self.incomplete_details.map(|raw| raw.get());
+        let details = self.incomplete_details.map(RawValue::get);
         is_word(self.stop_reason, "max_tokens")
             || choices.is_some_and(|choices| choices.is_ok_and(|choices| choices.iter().any(cut)))
             || details.is_some_and(|details| details.contains("\"max_output_tokens\""))

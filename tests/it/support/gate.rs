@@ -487,6 +487,7 @@ fn serve(gateway: &Gateway) -> (ServerHandle, String) {
             .configure(gateway::routes::configure)
     })
     .workers(1)
+    .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(10)
     .bind("127.0.0.1:0")
