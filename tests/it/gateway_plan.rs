@@ -339,6 +339,7 @@ async fn a_window_says_how_much_of_it_is_used_and_when_it_starts_anew() {
     let daily = Rule::Quota {
         name: "daily".to_owned(),
         window: Window::Day,
+        models: Vec::new(),
         limit: Quantity::Requests(20),
     };
     on_plan(&gate, vec![daily]).await;

@@ -30,8 +30,9 @@ const ASK_AT: i64 = 80;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a stream waits for its hold to grow.
 const GROWN_WITHIN: Duration = Duration::from_secs(3);
-/// Where the hold covers the output limit that the upstream was told, that limit is the guard, and our own count, which
-/// goes by letters, may be wrong by this much, in hundredths of the hold.
+/// Where the hold covers the output limit that the upstream was told, that limit is the guard: our own count goes by
+/// letters and may be wrong. Where the limit was lowered to the last credits, it counts past this much of the hold, in
+/// hundredths, in case the upstream does not heed it.
 const TOLD_SLACK: i64 = 200;
 /// The least worth a commit is this part of what is held.
 const LEAST_PART: i64 = 64;
@@ -99,8 +100,10 @@ impl Cover {
             self.grow(call, hold).await;
         }
         let expected = call.order.expected_output.unwrap_or(call.order.output_cap);
-        let end = if call.lowered || expected >= call.order.output_cap {
+        let end = if call.lowered {
             part(hold.amount(), TOLD_SLACK)
+        } else if expected >= call.order.output_cap {
+            return None;
         } else {
             hold.amount()
         };
