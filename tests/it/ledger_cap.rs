@@ -50,13 +50,13 @@ async fn call(books: &Books, payer: &Payer, amount: i64) -> Result<(), HoldRefus
 
 #[tokio::test]
 async fn a_key_or_member_spends_its_cap_to_the_last_and_is_told_when_it_is_whole_again() {
-    let bearers: [(fn(&Payer) -> Whose, Of); 2] = [
-        (|payer| Whose::Key(payer.key), Of::Key),
-        (|payer| Whose::Member(payer.member), Of::Member),
-    ];
-    for (whose, named) in bearers {
+    for named in [Of::Key, Of::Member] {
         let (books, payer) = Books::with_payer(1_000).await;
-        set(&books, &payer, whose(&payer), &[daily(100)]).await;
+        let whose = match named {
+            Of::Member => Whose::Member(payer.member),
+            _ => Whose::Key(payer.key),
+        };
+        set(&books, &payer, whose, &[daily(100)]).await;
 
         call(&books, &payer, 60).await.expect("it fits");
         let hold = books

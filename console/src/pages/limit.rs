@@ -47,7 +47,9 @@ impl Fields {
                     models,
                 } if models.is_empty() && fields.spend.is_empty() && word(*window).is_some() => {
                     fields.spend = most.to_string();
-                    fields.window = word(*window).unwrap_or_default().to_owned();
+                    word(*window)
+                        .unwrap_or_default()
+                        .clone_into(&mut fields.window);
                 }
                 _ => others.push(cap.limit),
             }
