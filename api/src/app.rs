@@ -267,6 +267,8 @@ fn serve(
     })
     .workers(config.workers)
     .tcp_nodelay(true)
+    // A client that closes its end has hung up; a call that waits for its turn gives it up then.
+    .h1_allow_half_closed(false)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(FLUSH_SECONDS)

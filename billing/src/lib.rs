@@ -16,7 +16,9 @@
 pub mod admission;
 pub mod audit;
 mod bulk;
+pub mod cap;
 pub mod code;
+pub mod expectation;
 pub mod lane;
 pub mod ledger;
 pub mod payment;

@@ -353,6 +353,51 @@ pub fn bound_ceil(
     total_ceil(&classes, (1, price.per_request), multiplier_ppm)
 }
 
+/// What a call is expected to cost: so many fresh input tokens, and so much output.
+///
+/// # Errors
+/// As [`charge_ceil`].
+pub fn expected_ceil(
+    price: &Price,
+    input: u64,
+    output: u64,
+    multiplier_ppm: i64,
+) -> Result<Credits, RatingError> {
+    let tokens = Tokens {
+        input,
+        output,
+        requests: 1,
+        ..Tokens::default()
+    };
+    charge_ceil(price, &tokens, multiplier_ppm)
+}
+
+/// How many output tokens `amount` pays for after `input` tokens: the most of which [`expected_ceil`] is not above it.
+/// `None` where it does not even pay for the input.
+pub fn affordable_output(
+    price: &Price,
+    input: u64,
+    amount: Credits,
+    multiplier_ppm: i64,
+) -> Option<u64> {
+    let pays = |output| {
+        expected_ceil(price, input, output, multiplier_ppm).is_ok_and(|cost| cost <= amount)
+    };
+    if !pays(0) {
+        return None;
+    }
+    let (mut enough, mut too_many) = (0_u64, MAX_TOKENS.saturating_add(1));
+    while too_many.saturating_sub(enough) > 1 {
+        let middle = enough.midpoint(too_many);
+        if pays(middle) {
+            enough = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    Some(enough)
+}
+
 fn total_ceil(
     classes: &[(u64, i64)],
     requests: (u64, i64),
@@ -411,6 +456,22 @@ mod tests {
         charge_ceil(price, &tokens, PPM_ONE)
             .expect("a plain charge")
             .nanos()
+    }
+
+    #[test]
+    fn an_amount_pays_for_the_most_output_that_it_covers() {
+        let price = price(3_000, 15_000, [None, None, None]);
+        let amount = |nanos| Credits::from_nanos(nanos);
+
+        let most = |nanos| affordable_output(&price, 1_000, amount(nanos), PPM_ONE);
+        assert_eq!(most(2_999_999), None, "not even the input");
+        assert_eq!(most(3_000_000), Some(0));
+        assert_eq!(most(3_000_000 + 15_000 * 256), Some(256));
+        assert_eq!(most(3_000_000 + 15_000 * 257 - 1), Some(256));
+        assert_eq!(
+            affordable_output(&price, 1_000, amount(i64::MAX), 0),
+            Some(MAX_TOKENS)
+        );
     }
 
     #[test]

@@ -197,6 +197,14 @@ pub static ROUTES: &[Route] = &[
         },
     ),
     form(
+        "/console/operator/tenants/{id}/limits",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::tenant::limits::show))
+                .route(post(operator::tenant::limits::submit))
+        },
+    ),
+    form(
         "/console/operator/tenants/{id}/members/new",
         Access::Operator,
         |r| {
@@ -210,6 +218,14 @@ pub static ROUTES: &[Route] = &[
         |r| {
             r.route(get(reasoned::show::<operator::member::ban::Ban>))
                 .route(post(reasoned::submit::<operator::member::ban::Ban>))
+        },
+    ),
+    form(
+        "/console/operator/members/{id}/limits",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::member::limits::show))
+                .route(post(operator::member::limits::submit))
         },
     ),
     form(

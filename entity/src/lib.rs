@@ -1,8 +1,7 @@
 //! The ground every crate shares: tables and the values in them, tenant-scoped finders, the one way to
 //! write, and what time it is. No operations, no HTTP.
 //!
-//! Start with [`Database`] (how rows are read and written), [`Credits`] and [`Timestamp`] (what money and
-//! time are), then the module named after the table.
+//! Start with [`Database`] (how rows are read and written), [`Credits`] and [`Timestamp`], then a table's own module.
 
 mod clock;
 mod credits;
@@ -13,6 +12,7 @@ mod scope;
 mod timestamp;
 
 pub mod audit_trail;
+pub mod cap;
 pub mod channel;
 pub mod channel_model;
 pub mod code;

@@ -2,14 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use billing::{lane::Lanes, plan::Deals};
+use billing::{expectation::Expectations, lane::Lanes, plan::Deals};
 use entity::{Clock, Database};
 use identity::{key::Keys, seal::MasterKey};
 use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Cooldowns, Memory},
+    call::{Cooldowns, Memory, Rates},
     caller::Callers,
     catalog::Catalog,
     error::Links,
@@ -42,6 +42,8 @@ pub struct Config {
     pub drain: Duration,
     /// How long credits stay held without a sign of life from the call.
     pub hold: Duration,
+    /// How long a call waits for running calls of its tenant, where nothing else is in the way.
+    pub patience: Duration,
     /// Channels tried for one call at most.
     pub attempts: usize,
     /// How long a word of the sandbox takes.
@@ -64,6 +66,7 @@ impl Config {
             unread: Duration::from_mins(1),
             drain: Duration::from_secs(20),
             hold: Duration::from_mins(5),
+            patience: Duration::from_secs(10),
             attempts: 3,
             sandbox_pace: Duration::from_millis(10),
         }
@@ -91,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) callers: Callers,
     pub(crate) catalog: Catalog,
     pub(crate) deals: Deals,
+    pub(crate) expectations: Expectations,
+    pub(crate) rates: Rates,
     pub(crate) cooldowns: Cooldowns,
     pub(crate) memory: Memory,
     pub(crate) links: Links,
@@ -118,8 +123,10 @@ impl Gateway {
                 callers: Callers::new(db.clone(), keys),
                 catalog: Catalog::new(db.clone(), clock.clone(), config.master.clone()),
                 deals: Deals::new(db.clone()),
+                expectations: Expectations::new(db.clone()),
                 cooldowns: Cooldowns::default(),
                 memory: Memory::default(),
+                rates: Rates::default(),
                 links: Links {
                     public_url: config.public_url.clone(),
                 },

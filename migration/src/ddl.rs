@@ -25,12 +25,17 @@ const TYPES: [(&str, &str, &str); 5] = [
     ("{bytes}", "BLOB", "bytea"),
 ];
 
-/// Carries out the steps in order.
+/// Carries out the first schema's steps in order, with the function that guards append-only tables.
 pub(crate) async fn up(db: &impl ConnectionTrait, steps: &[Step]) -> Result<(), DbErr> {
-    let backend = db.get_database_backend();
-    if backend == DbBackend::Postgres {
+    if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared(REFUSE_CHANGE).await?;
     }
+    add(db, steps).await
+}
+
+/// Carries out a later migration's steps in order.
+pub(crate) async fn add(db: &impl ConnectionTrait, steps: &[Step]) -> Result<(), DbErr> {
+    let backend = db.get_database_backend();
     for step in steps {
         for statement in step.statements(backend) {
             db.execute_unprepared(&statement).await?;
@@ -39,17 +44,23 @@ pub(crate) async fn up(db: &impl ConnectionTrait, steps: &[Step]) -> Result<(), 
     Ok(())
 }
 
-/// Takes the steps back, last first.
+/// Takes the first schema's steps back, last first.
 pub(crate) async fn down(db: &impl ConnectionTrait, steps: &[Step]) -> Result<(), DbErr> {
+    remove(db, steps).await?;
+    if db.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared("DROP FUNCTION refuse_change()")
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes a later migration's steps back, last first.
+pub(crate) async fn remove(db: &impl ConnectionTrait, steps: &[Step]) -> Result<(), DbErr> {
     for step in steps.iter().rev() {
         if let Step::Table(name, _) | Step::PartitionedTable(name, _) = step {
             db.execute_unprepared(&format!(r#"DROP TABLE "{name}""#))
                 .await?;
         }
-    }
-    if db.get_database_backend() == DbBackend::Postgres {
-        db.execute_unprepared("DROP FUNCTION refuse_change()")
-            .await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod ddl;
 mod m20261121_1_create_schema;
+mod m20261121_2_create_cap;
 mod run;
 
 pub use run::{down, pending, up};

@@ -1,6 +1,6 @@
 //! Runs the steps, one replica at a time.
 
-use crate::m20261121_1_create_schema;
+use crate::{m20261121_1_create_schema, m20261121_2_create_cap};
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait,
     sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr},
@@ -10,7 +10,10 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_1_create_schema::Migration)]
+        vec![
+            Box::new(m20261121_1_create_schema::Migration),
+            Box::new(m20261121_2_create_cap::Migration),
+        ]
     }
 }
 

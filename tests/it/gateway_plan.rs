@@ -146,11 +146,112 @@ async fn one_call_too_many_at_once_is_asked_to_come_back_soon() {
 }
 
 #[tokio::test]
+async fn calls_beyond_the_limit_wait_their_turn_and_are_served() {
+    let gate = Gate::open_with(|config| {
+        config.patience = std::time::Duration::from_secs(20);
+        config.idle = std::time::Duration::from_secs(20);
+    })
+    .await;
+    on_plan(&gate, vec![Rule::Concurrency { limit: 2 }]).await;
+    let whole = json!({"choices": [{"message": {"content": "ok"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
+    let upstream = Upstream::start([Answer::json(200, &whole).wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "slow")
+        .await;
+
+    let calls: Vec<_> = (0..6)
+        .map(|_| tokio::spawn(gate.post(CHAT, &asking("slow")).send()))
+        .collect();
+    for count in 1..=6 {
+        let running = count.max(2);
+        gate.until("as many run as may", || async {
+            upstream.requests().len() >= running
+        })
+        .await;
+        assert!(upstream.requests().len() <= count + 1, "two at a time");
+        upstream.release();
+        gate.ended(u64::try_from(count).expect("few")).await;
+    }
+
+    for call in calls {
+        let answer = call.await.expect("no panic").expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_that_lacks_only_what_running_calls_hold_waits_for_them() {
+    let gate = Gate::open_with(|config| {
+        config.patience = std::time::Duration::from_secs(20);
+        config.idle = std::time::Duration::from_secs(20);
+    })
+    .await;
+    let whole = json!({"choices": [{"message": {"content": "ok"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
+    let slow = Upstream::start([Answer::json(200, &whole).wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &slow.base, "slow")
+        .await;
+    gate.spend_all().await;
+    gate.grant(Credits::from_nanos(2_000_000)).await;
+    let mut large = asking("slow");
+    large["max_tokens"] = 1_000.into();
+    let first = tokio::spawn(gate.post(CHAT, &large).send());
+    gate.until("the first call holds everything", || async {
+        slow.requests().len() == 1
+    })
+    .await;
+
+    let second = tokio::spawn(gate.post(CHAT, &asking("sandbox/echo")).send());
+    gate.until("the second waits", || async { gate.lanes.waiting() == 1 })
+        .await;
+    slow.release();
+
+    for call in [first, second] {
+        let answer = call.await.expect("no panic").expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    slow.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_waiting_holds_nothing() {
+    let gate = Gate::open_with(|config| config.patience = std::time::Duration::from_secs(20)).await;
+    on_plan(&gate, vec![Rule::Concurrency { limit: 1 }]).await;
+    let whole = json!({"choices": [{"message": {"content": "ok"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}});
+    let upstream = Upstream::start([Answer::json(200, &whole).wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "slow")
+        .await;
+    let first = tokio::spawn(gate.post(CHAT, &asking("slow")).send());
+    gate.until("the first call runs", || async {
+        upstream.requests().len() == 1
+    })
+    .await;
+
+    let second = tokio::spawn(gate.post(CHAT, &asking("slow")).send());
+    gate.until("the second waits", || async { gate.lanes.waiting() == 1 })
+        .await;
+    second.abort();
+    drop(second.await);
+    gate.until("nobody waits", || async { gate.lanes.waiting() == 0 })
+        .await;
+    upstream.release();
+
+    let answer = first.await.expect("no panic").expect("an answer");
+    assert_eq!(answer.status(), 200);
+    gate.ended(1).await;
+    assert_eq!(upstream.requests().len(), 1, "only the first was made");
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn a_used_up_quota_names_its_window_and_when_it_is_whole_again() {
     let gate = Gate::open().await;
     let daily = Rule::Quota {
         name: "daily".to_owned(),
         window: Window::Day,
+        models: Vec::new(),
         limit: Quantity::Requests(2),
     };
     on_plan(&gate, vec![daily]).await;
@@ -238,6 +339,7 @@ async fn a_window_says_how_much_of_it_is_used_and_when_it_starts_anew() {
     let daily = Rule::Quota {
         name: "daily".to_owned(),
         window: Window::Day,
+        models: Vec::new(),
         limit: Quantity::Requests(20),
     };
     on_plan(&gate, vec![daily]).await;

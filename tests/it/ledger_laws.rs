@@ -138,12 +138,54 @@ async fn a_hold_is_for_the_whole_amount_or_not_at_all() {
 
     assert_eq!(hold.amount(), nanos(60));
     assert!(
-        matches!(refused, Err(HoldRefusal::InsufficientCredits { needed, available })
-            if needed == nanos(41) && available == nanos(40)),
+        matches!(refused, Err(HoldRefusal::InsufficientCredits { needed, available, held })
+            if needed == nanos(41) && available == nanos(40) && held == nanos(60)),
         "{refused:?}"
     );
     assert_eq!(books.balance(&payer).await.held, nanos(60));
     drop(hold);
+    books.close().await;
+}
+
+#[tokio::test]
+async fn a_hold_that_can_do_with_less_takes_what_is_there_and_grows_by_what_is_there() {
+    let (books, payer) = Books::with_payer(100).await;
+    let wish = |amount, least| billing::admission::HoldOrder {
+        least: nanos(least),
+        expected_output: Some(7),
+        ..books.order(&payer, amount)
+    };
+
+    let mut first = books.lanes.hold(wish(60, 10)).await.expect("held");
+    let second = books.lanes.hold(wish(60, 40)).await.expect("held");
+    let third = books.lanes.hold(wish(60, 1)).await;
+    second
+        .settle(books.settlement(15))
+        .await
+        .expect("it settles");
+    let more = first.grow(nanos(50), nanos(1)).await.expect("it grows");
+    let no_more = first.grow(nanos(50), nanos(1)).await;
+
+    assert_eq!(more, nanos(25));
+    assert_eq!(first.amount(), nanos(85));
+    assert!(
+        matches!(third, Err(HoldRefusal::InsufficientCredits { needed, .. }) if needed == nanos(1))
+    );
+    assert!(matches!(
+        no_more,
+        Err(ExtendRefusal::InsufficientCredits { .. })
+    ));
+    let row = entity::hold::Entity::of(payer.tenant)
+        .one(books.db.read())
+        .await
+        .expect("holds read")
+        .expect("one is open");
+    assert_eq!((row.amount, row.expected_output), (nanos(85), Some(7)));
+    first
+        .settle(books.settlement(85))
+        .await
+        .expect("it settles");
+    assert_eq!(books.balance(&payer).await.available, Credits::ZERO);
     books.close().await;
 }
 
@@ -567,7 +609,9 @@ async fn no_more_calls_run_than_the_wallet_allows() {
     let (books, payer) = Books::with_payer(100).await;
     let limits = Limits {
         credit_line: Credits::ZERO,
+        credit_line_monthly: None,
         max_open_holds: Some(2),
+        own: Vec::new(),
     };
     ledger::set_limits(
         &books.db,
@@ -614,7 +658,9 @@ async fn a_credit_line_holds_and_owes_beyond_what_is_there() {
     let (books, payer) = Books::with_payer(100).await;
     let limits = Limits {
         credit_line: nanos(50),
+        credit_line_monthly: None,
         max_open_holds: None,
+        own: Vec::new(),
     };
     ledger::set_limits(
         &books.db,

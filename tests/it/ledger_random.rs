@@ -3,9 +3,11 @@
 
 use crate::support::books::{Books, Payer, nanos};
 use billing::{
-    admission::HoldRefusal,
+    admission::{HoldOrder, HoldRefusal},
+    cap::{self, Limit, SetCaps, Whose},
     lane::Hold,
     ledger::{self, AdjustError, Adjustment, Change, GrantOrder},
+    plan::Window,
     rating::Tokens,
     sweeper,
 };
@@ -26,6 +28,10 @@ enum Step {
     },
     Hold {
         amount: i64,
+        least: i64,
+    },
+    Cap {
+        most: Option<i64>,
     },
     Settle {
         which: usize,
@@ -65,7 +71,9 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (amount.clone(), source, proptest::option::of(1..6_u64))
             .prop_map(|(amount, source, hours)| Step::Grant { amount, source, hours }),
-        8 => amount.clone().prop_map(|amount| Step::Hold { amount }),
+        8 => (amount.clone(), amount.clone())
+            .prop_map(|(amount, least)| Step::Hold { amount, least: least.min(amount) }),
+        1 => proptest::option::of(1..600_i64).prop_map(|most| Step::Cap { most }),
         5 => (which.clone(), 0..300_i64).prop_map(|(which, charge)| Step::Settle { which, charge }),
         2 => which.clone().prop_map(|which| Step::Void { which }),
         2 => (which.clone(), amount.clone()).prop_map(|(which, extra)| Step::Extend { which, extra }),
@@ -98,6 +106,8 @@ struct Met {
     swept: u32,
     lapsed: u32,
     extended: u32,
+    clamped: u32,
+    capped: u32,
 }
 
 #[test]
@@ -124,6 +134,8 @@ fn no_sequence_of_events_loses_or_invents_a_nano_credit() {
         met.swept,
         met.lapsed,
         met.extended,
+        met.clamped,
+        met.capped,
     ];
     assert!(all.iter().all(|times| *times > 0), "never met: {met:?}");
 }
@@ -189,18 +201,40 @@ async fn take(
             assert_eq!((again.grant, again.replay), (first.grant, true));
             model.granted += amount;
         }
-        Step::Hold { amount } => match books.lanes.hold(books.order(payer, *amount)).await {
-            Ok(hold) => {
-                met.held += 1;
-                open.push(hold);
+        Step::Hold { amount, least } => {
+            match books.lanes.hold(wish(books, payer, *amount, *least)).await {
+                Ok(hold) => {
+                    assert!((*least..=*amount).contains(&hold.amount().nanos()));
+                    met.clamped += u32::from(hold.amount() < nanos(*amount));
+                    met.held += 1;
+                    open.push(hold);
+                }
+                Err(HoldRefusal::InsufficientCredits {
+                    needed, available, ..
+                }) => {
+                    assert!(available < needed);
+                    met.short += 1;
+                }
+                Err(HoldRefusal::InDebt { .. }) => met.in_debt += 1,
+                Err(HoldRefusal::SpendCapReached { .. }) => met.capped += 1,
+                Err(other) => panic!("{other:?}"),
             }
-            Err(HoldRefusal::InsufficientCredits { needed, available }) => {
-                assert!(available < needed);
-                met.short += 1;
-            }
-            Err(HoldRefusal::InDebt { .. }) => met.in_debt += 1,
-            Err(other) => panic!("{other:?}"),
-        },
+        }
+        Step::Cap { most } => {
+            let order = SetCaps {
+                tenant: payer.tenant,
+                whose: Whose::Key(payer.key),
+                limits: most
+                    .map(|most| Limit::credits(Window::FirstUse { hours: 2 }, nanos(most)))
+                    .into_iter()
+                    .collect(),
+                actor: Actor::System,
+                reason: None,
+            };
+            cap::set(&books.db, order, books.now())
+                .await
+                .expect("a limit is set");
+        }
         Step::Settle { which, charge } => {
             if let Some(which) = nth(*which, open) {
                 let hold = open.swap_remove(which);
@@ -218,7 +252,7 @@ async fn take(
         }
         Step::Extend { which, extra } => {
             if let Some(which) = nth(*which, open) {
-                met.extended += u32::from(open[which].extend(nanos(*extra)).await.is_ok());
+                met.extended += u32::from(open[which].grow(nanos(*extra), nanos(1)).await.is_ok());
             }
         }
         Step::Checkpoint { which, charge } => {
@@ -240,6 +274,13 @@ async fn take(
         Step::Wait { minutes } => books.clock.advance(Duration::from_mins(*minutes)),
         Step::Lapse => model.lapsed += lapse(books, met).await,
         Step::Sweep => sweep(books, met).await,
+    }
+}
+
+fn wish(books: &Books, payer: &Payer, amount: i64, least: i64) -> HoldOrder {
+    HoldOrder {
+        least: nanos(least),
+        ..books.order(payer, amount)
     }
 }
 

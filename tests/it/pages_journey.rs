@@ -407,6 +407,7 @@ async fn the_overview_shows_the_windows_of_a_plan_and_when_they_start_anew() {
         name: name.to_owned(),
         window,
         limit,
+        models: Vec::new(),
     };
     let order = NewPlan {
         id: PlanId::fresh(),

@@ -1,12 +1,14 @@
 //! Promises of plans where calls are admitted: what a plan pays for, how many at once, and how much a day.
 
 use crate::support::books::{Books, Payer, nanos};
-use billing::admission::HoldRefusal;
+use billing::admission::{HoldOrder, HoldRefusal};
 use billing::plan::{self, NewPlan, PlanDocument, Quantity, Terms};
 use billing::subscription::{self, End, Subscribe};
 use entity::plan_version::Period;
 use entity::subscription::Source;
-use entity::{Actor, Credits, PersonId, PlanId, Platform, SubscriptionId, Timestamp, tenant};
+use entity::{
+    Actor, Credits, PersonId, PlanId, Platform, Scoped, SubscriptionId, Timestamp, key, tenant,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 use std::time::Duration;
@@ -174,7 +176,7 @@ async fn a_daily_quota_can_be_spent_to_the_last_nano_credit_and_is_whole_again_t
     let midnight = Timestamp::from_micros(1_795_046_400_000_000);
     assert!(matches!(
         too_much,
-        Err(HoldRefusal::QuotaExhausted { window, limit, used, resets_at })
+        Err(HoldRefusal::QuotaExhausted { window, limit, used, resets_at, .. })
             if window == "daily"
                 && limit == Quantity::Credits(nanos(100))
                 && used == Quantity::Credits(nanos(60))
@@ -186,6 +188,102 @@ async fn a_daily_quota_can_be_spent_to_the_last_nano_credit_and_is_whole_again_t
     ));
     books.clock.advance(midnight.since(books.now()));
     call(&books, &payer, 100).await.expect("a new day");
+    books.close().await;
+}
+
+#[tokio::test]
+async fn an_allowance_pays_as_far_as_its_window_goes_and_other_credits_pay_the_rest() {
+    let (books, payer) = Books::with_payer(50).await;
+    give(&books, &payer, 1_000, DAILY).await;
+    call(&books, &payer, 70).await.expect("the allowance pays");
+
+    let hold = books
+        .lanes
+        .hold(books.order(&payer, 40))
+        .await
+        .expect("thirty of the allowance, ten of the rest");
+    let meanwhile = call(&books, &payer, 41).await;
+    hold.settle(books.settlement(40)).await.expect("it settles");
+    call(&books, &payer, 40)
+        .await
+        .expect("the rest of the rest");
+    let nothing_left = call(&books, &payer, 1).await;
+
+    assert!(meanwhile.is_err());
+    assert!(matches!(
+        nothing_left,
+        Err(HoldRefusal::QuotaExhausted { .. })
+    ));
+    assert_eq!(books.balance(&payer).await.posted, nanos(900));
+    books.close().await;
+}
+
+#[tokio::test]
+async fn a_hold_of_a_key_that_spends_plans_only_grows_by_nothing_else() {
+    let (books, payer) = Books::with_payer(50).await;
+    give(&books, &payer, 100, "").await;
+    let plan_only: Result<(), DbErr> = books
+        .db
+        .write(move |tx| {
+            Box::pin(async move {
+                key::Entity::of_change(payer.tenant)
+                    .col_expr(key::Column::PayOrder, Expr::value("plan_only"))
+                    .exec(tx)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await;
+    plan_only.expect("the key is changed");
+
+    let mut hold = books
+        .lanes
+        .hold(books.order(&payer, 90))
+        .await
+        .expect("held");
+    let more = hold.grow(nanos(30), nanos(1)).await.expect("ten are left");
+    let no_more = hold.grow(nanos(30), nanos(1)).await;
+
+    assert_eq!(more, nanos(10));
+    assert!(no_more.is_err());
+    hold.settle(books.settlement(100))
+        .await
+        .expect("it settles");
+    assert_eq!(books.balance(&payer).await.posted, nanos(50));
+    books.close().await;
+}
+
+#[tokio::test]
+async fn ninety_nine_hundredths_of_a_window_can_be_spent_by_calls_that_can_do_with_less() {
+    let (books, payer) = Books::with_payer(1_000_000).await;
+    give(
+        &books,
+        &payer,
+        0,
+        r#"{"rule":"quota","name":"daily","window":"day","limit":{"credits":"0.00001"}}"#,
+    )
+    .await;
+
+    let mut spent = 0;
+    loop {
+        let order = HoldOrder {
+            least: nanos(70),
+            ..books.order(&payer, 900)
+        };
+        match books.lanes.hold(order).await {
+            Ok(hold) => {
+                let charge = hold.amount().nanos().min(640);
+                spent += charge;
+                hold.settle(books.settlement(charge))
+                    .await
+                    .expect("it settles");
+            }
+            Err(HoldRefusal::QuotaExhausted { .. }) => break,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    assert!((9_900..=10_000).contains(&spent), "{spent}");
     books.close().await;
 }
 

@@ -38,6 +38,7 @@ async fn every_table_of_the_schema_reads_as_its_entity() {
     }
     reads!(
         audit_trail,
+        cap,
         channel,
         channel_model,
         code,
@@ -75,7 +76,7 @@ async fn every_table_of_the_schema_reads_as_its_entity() {
         wallet,
     );
 
-    assert_eq!(read, 36);
+    assert_eq!(read, 37);
     db.close().await.expect("close");
     database.drop().await;
 }

@@ -29,8 +29,13 @@ pub struct HoldOrder {
     pub multiplier_ppm: i64,
     /// To which upstream first, where that is known.
     pub channel: Option<ChannelId>,
-    /// How much; all of it or a refusal.
+    /// What the call is expected to cost: so much is held where it is there.
     pub amount: Credits,
+    /// How little will do. Where there is less than `amount`, all there is is held, down to this; a caller that
+    /// takes all or a refusal says `amount` again.
+    pub least: Credits,
+    /// The output tokens that `amount` rests on, where it is an expectation and not the call's bound.
+    pub expected_output: Option<u64>,
     /// Input tokens expected.
     pub input_tokens: u64,
     /// Output tokens at most.
@@ -92,6 +97,19 @@ impl From<&usage::Model> for Settled {
     }
 }
 
+/// Whose limit refuses a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A plan's.
+    Plan,
+    /// The tenant's.
+    Tenant,
+    /// The member's.
+    Member,
+    /// The key's.
+    Key,
+}
+
 /// Why credits are not held. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldRefusal {
@@ -102,6 +120,8 @@ pub enum HoldRefusal {
         needed: Credits,
         /// What it could have had.
         available: Credits,
+        /// What running calls hold, some of which may come free.
+        held: Credits,
     },
     /// An earlier call cost more than there was; the next credits repay it first.
     #[error("{debt} credits owed")]
@@ -145,12 +165,36 @@ pub enum HoldRefusal {
     /// Wait for the window, or use other credits.
     #[error("{used} of {limit} used in the window {window}, until {resets_at}")]
     QuotaExhausted {
-        /// What the plan calls it.
+        /// Whose limit it is.
+        of: Whose,
+        /// What the plan calls it, or how long it is.
         window: String,
         /// How much it lets through.
         limit: plan::Quantity,
         /// How much is used or held.
         used: plan::Quantity,
+        /// How much of that running calls hold, some of which may come free.
+        held: plan::Quantity,
+        /// How much the call needs.
+        needed: plan::Quantity,
+        /// When it is whole again.
+        resets_at: Timestamp,
+    },
+    /// Wait for the window, or have the key's or member's own cap raised.
+    #[error("{used} of {limit} spent in the window {window}, until {resets_at}")]
+    SpendCapReached {
+        /// Whose cap it is.
+        of: Whose,
+        /// How long the window is.
+        window: String,
+        /// How much it lets through.
+        limit: plan::Quantity,
+        /// How much is used or held.
+        used: plan::Quantity,
+        /// How much of that running calls hold, some of which may come free.
+        held: plan::Quantity,
+        /// How much the call needs.
+        needed: plan::Quantity,
         /// When it is whole again.
         resets_at: Timestamp,
     },
@@ -169,6 +213,69 @@ pub enum HoldRefusal {
     /// The database failed. The hold may exist; then it ends by itself.
     #[error("the store failed")]
     Store(#[from] DbErr),
+}
+
+impl HoldRefusal {
+    /// Whether nothing but calls that run now is in the way, so that it may pass when one of them ends.
+    pub fn passes_soon(&self) -> bool {
+        match self {
+            Self::ConcurrencyLimit { .. } => true,
+            Self::InsufficientCredits {
+                needed,
+                available,
+                held,
+            } => {
+                held.is_positive()
+                    && available
+                        .checked_add(*held)
+                        .is_none_or(|all| all >= *needed)
+            }
+            Self::QuotaExhausted {
+                limit,
+                used,
+                held,
+                needed,
+                ..
+            }
+            | Self::SpendCapReached {
+                limit,
+                used,
+                held,
+                needed,
+                ..
+            } => {
+                let settled = used.units().saturating_sub(held.units());
+                held.units() > 0 && settled.saturating_add(needed.units()) <= limit.units()
+            }
+            Self::InDebt { .. }
+            | Self::WalletFrozen
+            | Self::MemberBanned
+            | Self::TenantSuspended
+            | Self::KeyDisabled
+            | Self::KeyRevoked
+            | Self::KeyExpired
+            | Self::ModelBlocked
+            | Self::ModelNotInPlan { .. }
+            | Self::OutOfRange
+            | Self::IdInUse
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Store(_) => false,
+        }
+    }
+}
+
+/// How far a hold is to grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// How much more; so much is held where it is there.
+    pub extra: Credits,
+    /// How little more will do.
+    pub least: Credits,
+    /// When it is asked.
+    pub now: Timestamp,
+    /// Until when the hold then lives without another sign.
+    pub expires_at: Timestamp,
 }
 
 /// Why a hold does not grow. It stays as it was.

@@ -99,6 +99,7 @@ impl Wallet {
             .checked_sub(1)
             .filter(|open| *open >= 0)
             .ok_or_else(|| broken("wallet.open_holds", self.row.id))?;
+        self.count_running([open.row.member_id.uuid(), open.row.key_id.uuid()], -1);
         self.changed = true;
         if open.stored {
             self.removed.push(id);
@@ -170,7 +171,10 @@ impl Wallet {
         for window in &open.windows {
             let subscription = SubscriptionId::from_uuid(window.subject_id);
             let backed = self.given_by(&open.allocations, subscription).is_positive();
-            let credits = if backed {
+            let of_line = window.subject_id == self.row.id.uuid();
+            let credits = if of_line {
+                paid.debt
+            } else if backed {
                 self.given_by(&paid.lots, subscription)
             } else {
                 charge

@@ -1,11 +1,14 @@
-//! Reserving credits: for the whole call or not at all, and more of them while it runs.
+//! Reserving credits: what a call is expected to cost, or as much of it as is there, and more while it runs.
 
+use super::share::Share;
 use super::{
-    Allocation, Caller, ExtendRefusal, HoldOrder, HoldRefusal, Lot, Offer, OpenHold, Wallet,
+    Allocation, Caller, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Lot, Offer, OpenHold,
+    Wallet,
     wallet::{Counter, broken},
 };
 use crate::{
-    plan::{Admission, Counted, Request, Reserve, Ruling, Span, Standing, Usage},
+    cap::Limit,
+    plan::{Admitted, Counted, Request, Reserve, Ruling, Standing, Usage},
     rating::MAX_TOKENS,
 };
 use entity::{
@@ -14,37 +17,80 @@ use entity::{
     wallet,
 };
 use sea_orm::DbErr;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// What backs a hold: parts of lots in the order of drawing, then the credit line.
 struct Draw {
     lots: Vec<Allocation>,
     line: Credits,
+    total: Credits,
 }
 
 /// Which credits may back a call.
 struct Purse<'a> {
     model: &'a str,
     now: Timestamp,
-    /// Subscriptions whose lots may be drawn.
-    plans: BTreeSet<SubscriptionId>,
-    /// Whether lots of no subscription, and the credit line, may.
+    /// Subscriptions whose lots may be drawn, and how far their windows let them.
+    plans: BTreeMap<SubscriptionId, Credits>,
+    /// Whether lots of no subscription may.
     own: bool,
+    /// How far the credit line may.
+    line: Credits,
+}
+
+/// A call that asks for credits, with what the transaction read about it.
+struct Asked<'a> {
+    order: &'a HoldOrder,
+    caller: &'a Caller,
+    offer: &'a Offer,
+}
+
+/// Whether a plan brings credits of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pays {
+    Yes,
+    No,
+}
+
+/// How far an open hold may grow.
+struct Room {
+    most: Credits,
+    line: Credits,
+    /// Of the plans whose lots back it.
+    plans: BTreeMap<SubscriptionId, Credits>,
+    /// When the last of the windows that bind is whole again.
+    binding: Option<Timestamp>,
 }
 
 impl Purse<'_> {
     fn opens(&self, lot: &Lot) -> bool {
         let allowed = match lot.row.subscription_id {
-            Some(subscription) => self.plans.contains(&subscription),
+            Some(subscription) => self.plans.contains_key(&subscription),
             None => self.own,
         };
         allowed && lot.is_eligible(self.model, self.now)
     }
+
+    /// Takes from a lot what it has free and its plan's windows have room for, at most `wanted`.
+    fn take(&mut self, lot: &Lot, wanted: Credits) -> Credits {
+        let part = lot.free().min(wanted);
+        let room = lot
+            .row
+            .subscription_id
+            .and_then(|id| self.plans.get_mut(&id));
+        let Some(room) = room else {
+            return part;
+        };
+        let part = part.min(*room);
+        *room = room.checked_sub(part).unwrap_or(Credits::ZERO);
+        part
+    }
 }
 
 impl Wallet {
-    /// Holds the order's whole amount, or refuses and changes nothing. Asked again with the same order, it
-    /// answers as it did.
+    /// Holds the order's amount, or what there is down to its least, and answers how much; or refuses and changes
+    /// nothing. Asked again with the same order, it answers as it did.
     ///
     /// # Errors
     /// [`HoldRefusal`]; `Store` means that the rows contradict each other and nothing may be written.
@@ -55,9 +101,11 @@ impl Wallet {
         offer: &Offer,
     ) -> Result<Credits, HoldRefusal> {
         if let Some(open) = self.holds.get(&order.id) {
-            let same = open.row.tenant_id == order.tenant && open.row.amount == order.amount;
+            let held = open.row.amount;
+            let same =
+                open.row.tenant_id == order.tenant && (order.least..=order.amount).contains(&held);
             return if same {
-                Ok(order.amount)
+                Ok(held)
             } else {
                 Err(HoldRefusal::IdInUse)
             };
@@ -65,73 +113,105 @@ impl Wallet {
         if self.ended.contains_key(&order.id) {
             return Err(HoldRefusal::IdInUse);
         }
-        let row = self.open_row(order)?;
+        let mut row = self.open_row(order)?;
         caller.admit(order)?;
         offer.admit()?;
         self.admit()?;
-        let governing = self.ruling(order, caller, offer, false);
+        self.admit_running(order)?;
+        let shares = self.shares(order, caller, offer)?;
+        let asked = Asked {
+            order,
+            caller,
+            offer,
+        };
+        let governing = self.ruling(&asked, Pays::No, order.least);
         if let Some(refused) = governing.cause() {
             return Err(refused.into());
         }
-        let paying = match caller.pay_order {
-            key::PayOrder::WalletOnly => Ruling::default(),
-            key::PayOrder::PlanOnly | key::PayOrder::PlanThenWallet => {
-                self.ruling(order, caller, offer, true)
-            }
-        };
+        let widest = governing.widest();
+        let most = widest.map_or(order.amount, |yes| yes.admission.room.min(order.amount));
+        let most = shares
+            .iter()
+            .fold(most, |most, share| most.min(share.room()));
+        let line_share = self.line_share(caller, order.now);
+        // An allowance that covers a part of the call may pay that part.
+        let paying = self.ruling(&asked, Pays::Yes, order.amount.min(Credits::from_nanos(1)));
         let purse = Purse {
             model: &offer.name,
             now: order.now,
-            plans: paying.admitted.iter().map(|yes| yes.subscription).collect(),
+            plans: paying
+                .admitted
+                .iter()
+                .map(|yes| (yes.subscription, yes.admission.room))
+                .collect(),
             own: caller.pay_order != key::PayOrder::PlanOnly,
+            line: self.line_room(caller, line_share.as_ref()),
         };
-        let draw = self
-            .draw(order.amount, &purse)
-            .map_err(|available| self.shortage(order.amount, available, &paying))?;
-        let windows = self.windows_of(&draw, &governing, &paying);
+        let draw = self.draw(most, purse);
+        if draw.total < order.least {
+            return Err(self.shortage(&asked, draw.total));
+        }
+        let held = draw.total;
+        row.amount = held;
+        let mut windows = self.windows_of(&draw, widest, &paying);
+        windows.extend(shares.iter().map(|share| share.reserve(held)));
+        if draw.line.is_positive() {
+            windows.extend(line_share.iter().map(|share| share.reserve(draw.line)));
+        }
         self.open(row, draw, windows)?;
-        Ok(order.amount)
+        Ok(held)
     }
 
-    /// Adds credits to an open hold and keeps it alive until `expires_at`; refuses and changes nothing where
-    /// they are not there.
+    /// Adds credits to an open hold, as many as wished or as there are down to the least, keeps it alive, and
+    /// answers how many; or refuses and changes nothing.
     ///
     /// # Errors
     /// [`ExtendRefusal`]; `Store` as with [`Wallet::hold`].
     pub fn extend(
         &mut self,
         id: entity::HoldId,
-        extra: Credits,
+        growth: &Growth,
         model: &str,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> Result<(), ExtendRefusal> {
-        if !extra.is_positive() || extra > Credits::MAX {
+        caller: &Caller,
+    ) -> Result<Credits, ExtendRefusal> {
+        let Growth { extra, least, .. } = *growth;
+        if !least.is_positive() || least > extra || extra > Credits::MAX {
             return Err(ExtendRefusal::OutOfRange);
         }
         let open = self.holds.get(&id).ok_or(ExtendRefusal::Ended)?;
         if self.row.status != wallet::Status::Active {
             return Err(ExtendRefusal::WalletFrozen);
         }
-        let amount = open
-            .row
-            .amount
-            .checked_add(extra)
-            .ok_or(ExtendRefusal::OutOfRange)?;
+        let line_share = self.line_share(caller, growth.now);
+        let room = self.room_to_grow(open, least)?;
         let purse = Purse {
             model,
-            now,
-            plans: self.backing_plans(open),
-            own: true,
+            now: growth.now,
+            plans: room.plans,
+            own: caller.pay_order != key::PayOrder::PlanOnly,
+            line: self.line_room(caller, line_share.as_ref()).min(room.line),
         };
-        let draw =
-            self.draw(extra, &purse)
-                .map_err(|available| ExtendRefusal::InsufficientCredits {
-                    needed: extra,
-                    available,
-                })?;
+        let draw = self.draw(extra.min(room.most), purse);
+        let more = draw.total;
+        if more < least {
+            return Err(match room.binding {
+                Some(resets_at) => ExtendRefusal::QuotaExhausted { resets_at },
+                None => ExtendRefusal::InsufficientCredits {
+                    needed: least,
+                    available: more,
+                },
+            });
+        }
+        let amount = open.row.amount.checked_add(more);
+        let amount = amount.ok_or(ExtendRefusal::OutOfRange)?;
         let mut windows = open.windows.clone();
-        self.grow_windows(&mut windows, &draw, extra)?;
+        self.grow_windows(&mut windows, &draw)?;
+        let counted = |subject| windows.iter().any(|window| window.subject_id == subject);
+        if let Some(share) =
+            line_share.filter(|share| draw.line.is_positive() && !counted(share.subject))
+        {
+            windows.push(self.count(id, share.reserve(draw.line))?);
+        }
         self.take(&draw)?;
         let open = self
             .holds
@@ -140,11 +220,11 @@ impl Wallet {
         let line = open.row.debt_amount.checked_add(draw.line);
         open.row.debt_amount = line.ok_or_else(|| broken("hold.debt_amount", id))?;
         open.row.amount = amount;
-        open.row.expires_at = open.row.expires_at.max(expires_at);
+        open.row.expires_at = open.row.expires_at.max(growth.expires_at);
         open.allocations.extend(draw.lots);
         open.windows = windows;
         open.changed = true;
-        Ok(())
+        Ok(more)
     }
 
     /// Notes what a running call has cost so far, and keeps its hold alive. A hold that has ended does not
@@ -184,17 +264,27 @@ impl Wallet {
         }
     }
 
-    /// What the tenant's plans of one kind say: those that pay, or those that govern without paying.
-    fn ruling(&self, order: &HoldOrder, caller: &Caller, offer: &Offer, pays: bool) -> Ruling {
+    /// What the tenant's plans of one kind say to a call that can do with `least`: those that pay, as far as the key
+    /// asks them, or those that govern without paying.
+    fn ruling(&self, asked: &Asked<'_>, pays: Pays, least: Credits) -> Ruling {
+        let Asked {
+            order,
+            caller,
+            offer,
+        } = asked;
+        if pays == Pays::Yes && caller.pay_order == key::PayOrder::WalletOnly {
+            return Ruling::default();
+        }
         let request = Request {
             model: &offer.name,
             group: order.group,
             amount: order.amount,
+            least,
         };
         let standings: Vec<Standing> = self
             .plans
             .iter()
-            .filter(|plan| plan.pays == pays)
+            .filter(|plan| plan.pays == (pays == Pays::Yes))
             .map(|plan| Standing {
                 subscription: plan.id,
                 name: plan.name.clone(),
@@ -211,73 +301,72 @@ impl Wallet {
 
     /// The latest counted window of each quota that began by `now`.
     fn counted(&self, plan: &super::Subscribed, now: Timestamp) -> BTreeMap<RuleId, Counted> {
-        let latest = |rule: RuleId| {
-            let from = (rule, plan.id.uuid(), Timestamp::from_micros(i64::MIN));
-            let to = (rule, plan.id.uuid(), now);
-            self.counters.range(from..=to).next_back()
-        };
         plan.rules
             .quotas()
             .iter()
-            .filter_map(|quota| {
-                let (_, counter) = latest(quota.rule)?;
-                let counted = Counted {
-                    span: Span {
-                        starts_at: counter.row.window_start,
-                        ends_at: counter.row.window_end,
-                    },
-                    used: counter.row.used,
-                    reserved: counter.row.reserved,
-                };
-                Some((quota.rule, counted))
-            })
+            .filter_map(|quota| Some((quota.rule, self.latest(quota.rule, plan.id.uuid(), now)?)))
             .collect()
     }
 
-    /// Draws eligible lots in their order, then the credit line; all of it, or how much there is.
-    fn draw(&self, amount: Credits, purse: &Purse<'_>) -> Result<Draw, Credits> {
+    /// Draws eligible lots in their order, then the credit line: `amount`, or as much as there is.
+    fn draw(&self, amount: Credits, mut purse: Purse<'_>) -> Draw {
         let mut lots = Vec::new();
         let mut left = amount;
-        for lot in self.lots.iter().filter(|lot| purse.opens(lot)) {
+        for lot in &self.lots {
             if left.is_zero() {
                 break;
             }
-            let part = lot.free().min(left);
-            lots.push(Allocation {
-                grant: lot.row.id,
-                amount: part,
-            });
-            left = left.checked_sub(part).unwrap_or(Credits::ZERO);
+            if !purse.opens(lot) {
+                continue;
+            }
+            let part = purse.take(lot, left);
+            if part.is_positive() {
+                left = left.checked_sub(part).unwrap_or(Credits::ZERO);
+                lots.push(Allocation {
+                    grant: lot.row.id,
+                    amount: part,
+                });
+            }
         }
-        let room = if purse.own {
-            self.line_room()
-        } else {
-            Credits::ZERO
-        };
-        if left > room {
-            let found = amount
-                .checked_sub(left)
-                .and_then(|lots| lots.checked_add(room));
-            return Err(found.unwrap_or(Credits::ZERO));
+        let line = left.min(purse.line);
+        let missing = left.checked_sub(line).unwrap_or(Credits::ZERO);
+        Draw {
+            lots,
+            line,
+            total: amount.checked_sub(missing).unwrap_or(Credits::ZERO),
         }
-        Ok(Draw { lots, line: left })
     }
 
-    fn line_room(&self) -> Credits {
+    /// How far holds of a key may go beyond the credits that are there.
+    fn line_room(&self, caller: &Caller, share: Option<&Share>) -> Credits {
+        if caller.pay_order == key::PayOrder::PlanOnly {
+            return Credits::ZERO;
+        }
+        let monthly = share.map_or(Credits::MAX, Share::room);
         self.row
             .credit_line
             .checked_sub(self.row.debt)
             .and_then(|room| room.checked_sub(self.row.debt_held))
             .unwrap_or(Credits::ZERO)
-            .max(Credits::ZERO)
+            .clamp(Credits::ZERO, monthly)
     }
 
     /// Why the credits do not suffice: a plan's no where its allowance would have paid or there is nothing
     /// else, otherwise the shortage itself.
-    fn shortage(&self, needed: Credits, available: Credits, paying: &Ruling) -> HoldRefusal {
+    fn shortage(&self, asked: &Asked<'_>, available: Credits) -> HoldRefusal {
+        let needed = asked.order.least;
+        let paying = self.ruling(asked, Pays::Yes, needed);
         match paying.cause() {
             Some(refused) if self.has_allowance(needed, available) => refused.into(),
-            _ => HoldRefusal::InsufficientCredits { needed, available },
+            _ => HoldRefusal::InsufficientCredits {
+                needed,
+                available,
+                held: self
+                    .row
+                    .held
+                    .checked_add(self.row.debt_held)
+                    .unwrap_or(self.row.held),
+            },
         }
     }
 
@@ -296,25 +385,15 @@ impl Wallet {
     fn windows_of(
         &self,
         draw: &Draw,
-        governing: &Ruling,
+        governing: Option<&Admitted>,
         paying: &Ruling,
-    ) -> Vec<(SubscriptionId, Reserve)> {
+    ) -> Vec<(Uuid, Reserve)> {
         let whole = governing
-            .admitted
-            .first()
             .into_iter()
-            .flat_map(|yes| reserves(yes.subscription, &yes.admission));
+            .flat_map(|yes| reserves(yes, draw.total));
         let parts = paying.admitted.iter().flat_map(|yes| {
             let given = self.given_by(&draw.lots, yes.subscription);
-            reserves(yes.subscription, &yes.admission)
-                .filter(move |_| given.is_positive())
-                .map(move |(subscription, reserve)| {
-                    let units = match reserve.metric {
-                        Metric::Credits => given.nanos(),
-                        Metric::Requests => reserve.units,
-                    };
-                    (subscription, Reserve { units, ..reserve })
-                })
+            reserves(yes, given).filter(move |_| given.is_positive())
         });
         whole.chain(parts).collect()
     }
@@ -334,11 +413,11 @@ impl Wallet {
     }
 
     /// The subscriptions whose lots back a hold: an over-run and an extension may draw on them too.
-    pub(super) fn backing_plans(&self, open: &OpenHold) -> BTreeSet<SubscriptionId> {
+    pub(super) fn backing_plans(&self, open: &OpenHold) -> BTreeMap<SubscriptionId, Credits> {
         open.allocations
             .iter()
             .filter_map(|part| self.lots.iter().find(|lot| lot.row.id == part.grant))
-            .filter_map(|lot| lot.row.subscription_id)
+            .filter_map(|lot| Some((lot.row.subscription_id?, Credits::MAX)))
             .collect()
     }
 
@@ -346,23 +425,16 @@ impl Wallet {
         &mut self,
         mut row: hold::Model,
         draw: Draw,
-        reserves: Vec<(SubscriptionId, Reserve)>,
+        reserves: Vec<(Uuid, Reserve)>,
     ) -> Result<(), HoldRefusal> {
         let id = row.id;
         row.debt_amount = draw.line;
         self.take(&draw)?;
         let mut windows = Vec::with_capacity(reserves.len());
-        for (subscription, reserve) in reserves {
-            let window = hold_window::Model {
-                hold_id: id,
-                rule_id: reserve.rule,
-                subject_id: subscription.uuid(),
-                window_start: reserve.span.starts_at,
-                reserved: reserve.units,
-            };
-            self.count(&window, &reserve)?;
-            windows.push(window);
+        for reserve in reserves {
+            windows.push(self.count(id, reserve)?);
         }
+        self.count_running([row.member_id.uuid(), row.key_id.uuid()], 1);
         self.row.open_holds = self
             .row
             .open_holds
@@ -398,12 +470,24 @@ impl Wallet {
         Ok(())
     }
 
-    fn count(&mut self, window: &hold_window::Model, reserve: &Reserve) -> Result<(), DbErr> {
+    /// Adds to a window's counter, and answers what to remember on the hold.
+    fn count(
+        &mut self,
+        hold_id: entity::HoldId,
+        (subject_id, reserve): (Uuid, Reserve),
+    ) -> Result<hold_window::Model, DbErr> {
+        let window = hold_window::Model {
+            hold_id,
+            rule_id: reserve.rule,
+            subject_id,
+            window_start: reserve.span.starts_at,
+            reserved: reserve.units,
+        };
         let key = (window.rule_id, window.subject_id, window.window_start);
         let counter = self.counters.entry(key).or_insert_with(|| Counter {
             row: quota_counter::Model {
                 rule_id: window.rule_id,
-                subject_id: window.subject_id,
+                subject_id,
                 window_start: window.window_start,
                 tenant_id: self.row.tenant_id,
                 window_end: reserve.span.ends_at,
@@ -417,53 +501,104 @@ impl Wallet {
         counter.row.reserved =
             reserved.ok_or_else(|| broken("quota_counter.reserved", window.rule_id))?;
         counter.changed = true;
-        Ok(())
+        Ok(window)
     }
 
-    /// Adds an extension to the windows that count credits, where they have room.
+    /// How far the windows that a hold counts in let it grow: those of a plan that pays bind what its lots give,
+    /// those of one that governs bind everything.
+    fn room_to_grow(&self, open: &OpenHold, least: Credits) -> Result<Room, DbErr> {
+        let mut room = Room {
+            most: Credits::MAX,
+            line: Credits::MAX,
+            plans: self.backing_plans(open),
+            binding: None,
+        };
+        for window in &open.windows {
+            let counter = self.counter_of(window)?;
+            if counter.row.metric != Metric::Credits {
+                continue;
+            }
+            let Some(limit) = self.limit_of(window) else {
+                continue;
+            };
+            let subscription = SubscriptionId::from_uuid(window.subject_id);
+            let pays = self
+                .plans
+                .iter()
+                .any(|plan| plan.id == subscription && plan.pays);
+            let taken = counter.row.used.saturating_add(counter.row.reserved);
+            let left = Credits::from_nanos(limit.saturating_sub(taken).max(0));
+            let bound = if pays {
+                room.plans.entry(subscription).or_insert(Credits::MAX)
+            } else if window.subject_id == self.row.id.uuid() {
+                &mut room.line
+            } else {
+                &mut room.most
+            };
+            *bound = left.min(*bound);
+            if left < least {
+                room.binding = room.binding.max(Some(counter.row.window_end));
+            }
+        }
+        Ok(room)
+    }
+
+    /// How much a window lets through, where its plan or limit is still in force.
+    fn limit_of(&self, window: &hold_window::Model) -> Option<i64> {
+        let of_cap = self.caps.iter().find(|cap| cap.id == window.rule_id);
+        if let Some(Limit::Quota { most, .. }) = of_cap.map(|cap| &cap.limit) {
+            return Some(most.units());
+        }
+        let subscription = SubscriptionId::from_uuid(window.subject_id);
+        let plan = self.plans.iter().find(|plan| plan.id == subscription)?;
+        let mut quotas = plan.rules.quotas().iter();
+        let quota = quotas.find(|quota| quota.rule == window.rule_id)?;
+        Some(quota.limit.units())
+    }
+
+    fn counter_of(&self, window: &hold_window::Model) -> Result<&Counter, DbErr> {
+        let key = (window.rule_id, window.subject_id, window.window_start);
+        self.counters
+            .get(&key)
+            .ok_or_else(|| broken("quota_counter.rule_id", window.rule_id))
+    }
+
+    /// Adds an extension to the windows that count credits.
     fn grow_windows(
         &mut self,
         windows: &mut [hold_window::Model],
         draw: &Draw,
-        extra: Credits,
-    ) -> Result<(), ExtendRefusal> {
+    ) -> Result<(), DbErr> {
         let mut grown = Vec::with_capacity(windows.len());
         for (place, window) in windows.iter().enumerate() {
+            let counter = self.counter_of(window)?;
+            if counter.row.metric != Metric::Credits {
+                continue;
+            }
             let subscription = SubscriptionId::from_uuid(window.subject_id);
             let plan = self.plans.iter().find(|plan| plan.id == subscription);
             let units = match plan {
                 Some(plan) if plan.pays => self.given_by(&draw.lots, subscription),
-                Some(_) | None => extra,
+                None if window.subject_id == self.row.id.uuid() => draw.line,
+                Some(_) | None => draw.total,
             };
-            let key = (window.rule_id, window.subject_id, window.window_start);
-            let Some(counter) = self.counters.get(&key) else {
-                return Err(broken("quota_counter.rule_id", window.rule_id).into());
-            };
-            if counter.row.metric != Metric::Credits {
-                continue;
-            }
-            let reserved = counter.row.reserved.checked_add(units.nanos());
-            let reserved =
-                reserved.ok_or_else(|| broken("quota_counter.reserved", window.rule_id))?;
-            let limit = plan.and_then(|plan| {
-                let quotas = plan.rules.quotas().iter();
-                let mut own = quotas.filter(|quota| quota.rule == window.rule_id);
-                own.next().map(|quota| quota.limit.units())
-            });
-            let total = reserved.saturating_add(counter.row.used);
-            if limit.is_some_and(|limit| total > limit) {
-                return Err(ExtendRefusal::QuotaExhausted {
-                    resets_at: counter.row.window_end,
-                });
-            }
-            grown.push((place, key, reserved, units.nanos()));
+            let fault = || broken("quota_counter.reserved", window.rule_id);
+            let counted = counter.row.reserved.checked_add(units.nanos());
+            let reserved = window.reserved.checked_add(units.nanos());
+            grown.push((
+                place,
+                reserved.ok_or_else(fault)?,
+                counted.ok_or_else(fault)?,
+            ));
         }
-        for (place, key, reserved, units) in grown {
-            if let (Some(window), Some(counter)) =
-                (windows.get_mut(place), self.counters.get_mut(&key))
-            {
-                window.reserved = window.reserved.saturating_add(units);
-                counter.row.reserved = reserved;
+        for (place, reserved, counted) in grown {
+            let Some(window) = windows.get_mut(place) else {
+                continue;
+            };
+            window.reserved = reserved;
+            let key = (window.rule_id, window.subject_id, window.window_start);
+            if let Some(counter) = self.counters.get_mut(&key) {
+                counter.row.reserved = counted;
                 counter.changed = true;
             }
         }
@@ -471,8 +606,12 @@ impl Wallet {
     }
 
     fn open_row(&self, order: &HoldOrder) -> Result<hold::Model, HoldRefusal> {
-        let in_range = !order.amount.is_negative()
+        let in_range = !order.least.is_negative()
+            && order.least <= order.amount
             && order.amount <= Credits::MAX
+            && order
+                .expected_output
+                .is_none_or(|expected| expected <= MAX_TOKENS)
             && order.multiplier_ppm >= 0
             && order.input_tokens <= MAX_TOKENS
             && order.output_cap <= MAX_TOKENS;
@@ -495,7 +634,7 @@ impl Wallet {
             debt_amount: Credits::ZERO,
             input_tokens: tokens(order.input_tokens)?,
             output_cap: tokens(order.output_cap)?,
-            expected_output: None,
+            expected_output: order.expected_output.map(tokens).transpose()?,
             protocol: order.protocol,
             client_kind: order.client_kind.clone(),
             streamed: order.streamed,
@@ -514,13 +653,14 @@ impl Wallet {
         amount: Credits,
         model: &str,
         now: Timestamp,
-        plans: BTreeSet<SubscriptionId>,
+        plans: BTreeMap<SubscriptionId, Credits>,
     ) -> Result<Vec<Allocation>, DbErr> {
         let purse = Purse {
             model,
             now,
             plans,
             own: true,
+            line: Credits::ZERO,
         };
         let mut parts = Vec::new();
         let mut left = amount;
@@ -542,14 +682,21 @@ impl Wallet {
     }
 }
 
-fn reserves(
-    subscription: SubscriptionId,
-    admission: &Admission,
-) -> impl Iterator<Item = (SubscriptionId, Reserve)> + '_ {
-    admission
-        .reserves
-        .iter()
-        .map(move |reserve| (subscription, reserve.clone()))
+/// What a call that holds `held` of a plan's leave takes of its windows.
+fn reserves(yes: &Admitted, held: Credits) -> impl Iterator<Item = (Uuid, Reserve)> + '_ {
+    yes.admission.reserves.iter().map(move |reserve| {
+        let units = match reserve.metric {
+            Metric::Credits => held.nanos(),
+            Metric::Requests => reserve.units,
+        };
+        (
+            yes.subscription.uuid(),
+            Reserve {
+                units,
+                ..reserve.clone()
+            },
+        )
+    })
 }
 
 /// What a running call has cost so far.

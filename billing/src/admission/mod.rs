@@ -9,11 +9,15 @@ mod end;
 mod hold;
 mod lot;
 mod payer;
+mod share;
 #[cfg(test)]
 mod tests;
 mod wallet;
 
-pub use ask::{EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Settled, Settlement, VoidReason};
+pub use ask::{
+    EndRefusal, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Settled, Settlement, VoidReason,
+    Whose,
+};
 pub use hold::Note;
 pub use lot::{Lot, Scope};
 pub use payer::{Caller, Offer, Subscribed};

@@ -1,7 +1,7 @@
 //! Who asks, for what, and which plans of the tenant have a say.
 
-use super::{HoldOrder, HoldRefusal};
-use crate::plan::{Plan, Reason, Refused};
+use super::{HoldOrder, HoldRefusal, Whose};
+use crate::plan::{Plan, Quantity, Reason, Refused};
 use chrono_tz::Tz;
 use entity::{MemberId, SubscriptionId, TenantId, Timestamp, key, member, model, person, tenant};
 use std::sync::Arc;
@@ -104,12 +104,16 @@ impl From<&Refused> for HoldRefusal {
                 quota,
                 limit,
                 used,
-                needed: _,
+                held,
+                needed,
                 resets_at,
             } => Self::QuotaExhausted {
+                of: Whose::Plan,
                 window: quota.clone(),
                 limit: *limit,
                 used: *used,
+                held: Quantity::of(limit.metric(), *held),
+                needed: *needed,
                 resets_at: *resets_at,
             },
         }

@@ -1,6 +1,7 @@
 //! One wallet's rows in memory, and what of them has to be written.
 
 use super::{Lot, Settled, Subscribed};
+use crate::cap::Cap;
 use entity::{
     Credits, GrantId, HoldId, LedgerTransactionId, RuleId, Timestamp, audit_trail::ActorKind,
     grant, hold, hold_allocation, hold_window, ledger_entry, ledger_transaction, quota_counter,
@@ -19,6 +20,9 @@ pub struct Wallet {
     pub(super) ended: HashMap<HoldId, usage::Model>,
     pub(super) plans: Vec<Subscribed>,
     pub(super) counters: BTreeMap<CounterKey, Counter>,
+    pub(super) caps: Vec<Cap>,
+    /// Calls that run now, of members and keys that have a limit on them.
+    pub(super) running: BTreeMap<Uuid, i64>,
     pub(super) changed: bool,
     pub(super) removed: Vec<HoldId>,
     pub(super) usages: Vec<usage::Model>,
@@ -114,6 +118,8 @@ impl Wallet {
             ended: HashMap::new(),
             plans: Vec::new(),
             counters: BTreeMap::new(),
+            caps: Vec::new(),
+            running: BTreeMap::new(),
             changed: false,
             removed: Vec::new(),
             usages: Vec::new(),

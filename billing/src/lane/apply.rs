@@ -45,7 +45,7 @@ impl Loaded {
         match ask {
             Ask::Hold(order) => match self.hold(order) {
                 Err(HoldRefusal::Store(fault)) => Err(fault),
-                held => Ok(Answer::Held(held.map(|_| ()))),
+                held => Ok(Answer::Held(held)),
             },
             Ask::End { tenant, id, ending } => match self.end(*tenant, *id, ending) {
                 Err(EndRefusal::Store(fault)) => Err(fault),
@@ -97,21 +97,21 @@ impl Loaded {
         }
     }
 
-    fn extend(&mut self, ask: &Ask) -> Result<(), ExtendRefusal> {
+    fn extend(&mut self, ask: &Ask) -> Result<Credits, ExtendRefusal> {
         let Ask::Extend {
             tenant,
             id,
             model,
-            extra,
-            now,
-            expires_at,
+            growth,
         } = ask
         else {
             return Err(ExtendRefusal::Ended);
         };
         let wallet = self.wallets.get_mut(tenant).ok_or(ExtendRefusal::Ended)?;
         let name = name_of(&self.offers, *model);
-        wallet.extend(*id, *extra, name, *now, *expires_at)
+        let key = wallet.open_hold(*id).map(|open| open.row.key_id);
+        let caller = key.and_then(|key| self.callers.get(&key));
+        wallet.extend(*id, growth, name, caller.ok_or(ExtendRefusal::Ended)?)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Hold, Lanes};
 use crate::admission::{
-    EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Note, Settled, Settlement, VoidReason,
+    EndRefusal, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Note, Settled, Settlement,
+    VoidReason,
 };
 use entity::{Credits, HoldId, KeyId, ModelId, TenantId, Timestamp, rejection};
 use sea_orm::DbErr;
@@ -22,9 +23,7 @@ pub(super) enum Ask {
         tenant: TenantId,
         id: HoldId,
         model: ModelId,
-        extra: Credits,
-        now: Timestamp,
-        expires_at: Timestamp,
+        growth: Growth,
     },
     Note {
         tenant: TenantId,
@@ -49,9 +48,9 @@ pub(super) enum Ending {
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Held(Result<(), HoldRefusal>),
+    Held(Result<Credits, HoldRefusal>),
     Ended(Result<Option<Settled>, EndRefusal>),
-    Extended(Result<(), ExtendRefusal>),
+    Extended(Result<Credits, ExtendRefusal>),
     Noted,
 }
 
@@ -60,7 +59,7 @@ pub(super) enum Answer {
 pub(super) enum Waiter {
     Hold(oneshot::Sender<Result<Hold, HoldRefusal>>),
     End(oneshot::Sender<Result<Option<Settled>, EndRefusal>>),
-    Extend(oneshot::Sender<Result<(), ExtendRefusal>>),
+    Extend(oneshot::Sender<Result<Credits, ExtendRefusal>>),
     Nobody,
 }
 
@@ -120,7 +119,7 @@ impl Waiter {
         match (self, answer) {
             (Self::Hold(waiter), Answer::Held(held)) => {
                 if let Ask::Hold(order) = ask {
-                    drop(waiter.send(held.map(|()| Hold::of(order, lanes))));
+                    drop(waiter.send(held.map(|amount| Hold::of(order, amount, lanes))));
                 }
             }
             (Self::End(waiter), Answer::Ended(ended)) => drop(waiter.send(ended)),

@@ -5,7 +5,9 @@ use super::{
     ask::{Ask, Ending},
 };
 use crate::{
-    admission::{EndRefusal, ExtendRefusal, HoldOrder, Note, Settled, Settlement, VoidReason},
+    admission::{
+        EndRefusal, ExtendRefusal, Growth, HoldOrder, Note, Settled, Settlement, VoidReason,
+    },
     rating::Tokens,
 };
 use entity::{ChannelId, Credits, HoldId, ModelId, TenantId, Timestamp, usage};
@@ -30,14 +32,14 @@ pub struct Hold {
 }
 
 impl Hold {
-    pub(super) fn of(order: &HoldOrder, lanes: &Lanes) -> Self {
+    pub(super) fn of(order: &HoldOrder, amount: Credits, lanes: &Lanes) -> Self {
         Self {
             lanes: lanes.clone(),
             tenant: order.tenant,
             id: order.id,
             model: order.model,
             channel: order.channel,
-            amount: order.amount,
+            amount,
             ttl: order.ttl,
             dispatched_at: None,
             charge: Credits::ZERO,
@@ -51,7 +53,7 @@ impl Hold {
         self.id
     }
 
-    /// How much is held.
+    /// How much is held: what was asked for, or what there was of it.
     pub fn amount(&self) -> Credits {
         self.amount
     }
@@ -84,21 +86,33 @@ impl Hold {
     /// # Errors
     /// [`ExtendRefusal`]; the hold is as it was.
     pub async fn extend(&mut self, extra: Credits) -> Result<(), ExtendRefusal> {
+        self.grow(extra, extra).await.map(drop)
+    }
+
+    /// Holds `extra` more for the same call, or what there is of it down to `least`, and keeps the hold alive;
+    /// answers how much more.
+    ///
+    /// # Errors
+    /// [`ExtendRefusal`]; the hold is as it was.
+    pub async fn grow(&mut self, extra: Credits, least: Credits) -> Result<Credits, ExtendRefusal> {
         let now = self.lanes.now();
         let ask = Ask::Extend {
             tenant: self.tenant,
             id: self.id,
             model: self.model,
-            extra,
-            now,
-            expires_at: now.plus(self.ttl),
+            growth: Growth {
+                extra,
+                least,
+                now,
+                expires_at: now.plus(self.ttl),
+            },
         };
-        self.lanes.extend(ask).await?;
+        let more = self.lanes.extend(ask).await?;
         self.amount = self
             .amount
-            .checked_add(extra)
+            .checked_add(more)
             .ok_or(ExtendRefusal::OutOfRange)?;
-        Ok(())
+        Ok(more)
     }
 
     /// Notes that the call leaves for an upstream: from here on it may cost.

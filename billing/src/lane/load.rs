@@ -5,23 +5,23 @@ use super::ask::{Ask, Ending};
 use crate::{
     admission::{Allocation, Caller, Offer, Subscribed, Wallet},
     bulk,
+    cap::{Cap, Limit},
     ledger::{lock_in, open_in},
-    plan::{Plan, Window},
+    plan::Plan,
 };
 use chrono_tz::Tz;
 use entity::{
-    HoldId, KeyId, MemberId, ModelId, PlanVersionId, Platform, Scoped, TenantId, Timestamp, grant,
-    hold, hold_allocation, hold_window, key, member, model, person, plan, plan_version,
-    quota_counter, subscription, tenant, usage,
+    HoldId, KeyId, MemberId, ModelId, PlanVersionId, Platform, Scoped, TenantId, Timestamp,
+    WalletId, cap, grant, hold, hold_allocation, hold_window, key, member, model, person, plan,
+    plan_version, quota_counter, subscription, tenant, usage,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 /// Plan versions that were read before; they never change.
@@ -93,9 +93,12 @@ pub(super) async fn load(
     let mut wanted = Wanted::by(asks);
     let mut wallets = wallets(tx, &wanted, now).await?;
     let open = holds(tx, &mut wallets, &wanted).await?;
+    wanted.keys.extend(growing_keys(asks, &wallets));
     let gone = wanted.holds.difference(&open).copied().collect();
     ended(tx, &mut wallets, gone).await?;
     subscriptions(tx, &mut wallets, &wanted, plans, now).await?;
+    let payers = payers(asks, &wallets);
+    caps(tx, &mut wallets, &payers).await?;
     counters(tx, &mut wallets, now).await?;
     wanted.models.extend(overrun_models(asks, &wallets));
     Ok(Loaded {
@@ -322,7 +325,13 @@ async fn counters(
         for plan in wallet.plans() {
             for quota in plan.rules.quotas() {
                 subjects.insert(plan.id.uuid());
-                since = since.min(now.minus(look_back(quota.window)));
+                since = since.min(now.minus(quota.window.longest()));
+            }
+        }
+        for cap in wallet.caps() {
+            if let Limit::Quota { window, .. } = &cap.limit {
+                subjects.insert(cap.subject);
+                since = since.min(now.minus(window.longest()));
             }
         }
         for window in wallet.open_windows() {
@@ -345,14 +354,82 @@ async fn counters(
     Ok(())
 }
 
-/// A window and the day by which a change of the tenant's zone can shift it.
-fn look_back(window: Window) -> Duration {
-    let days = match window {
-        Window::Day => 2,
-        Window::Week => 8,
-        Window::Month => 32,
-    };
-    Duration::from_hours(24_u64.saturating_mul(days))
+/// The tenant, member and key of every hold that is asked for or grows.
+fn payers(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<(TenantId, MemberId, KeyId)> {
+    asks.iter()
+        .filter_map(|ask| match ask {
+            Ask::Hold(order) => Some((order.tenant, order.member, order.key)),
+            Ask::Extend { tenant, id, .. } => {
+                let open = &wallets.get(tenant)?.open_hold(*id)?.row;
+                Some((*tenant, open.member_id, open.key_id))
+            }
+            Ask::End { .. } | Ask::Note { .. } | Ask::Touch { .. } | Ask::Reject(_) => None,
+        })
+        .collect()
+}
+
+/// Adds the limits of those tenants, members, keys and credit lines, and counts the running calls of whom a limit
+/// asks that.
+async fn caps(
+    tx: &impl ConnectionTrait,
+    wallets: &mut HashMap<TenantId, Wallet>,
+    payers: &[(TenantId, MemberId, KeyId)],
+) -> Result<(), DbErr> {
+    let subjects = payers.iter().flat_map(|(tenant, member, key)| {
+        let wallet = wallets.get(tenant).map(|wallet| wallet.row().id.uuid());
+        [tenant.uuid(), member.uuid(), key.uuid()]
+            .into_iter()
+            .chain(wallet)
+    });
+    let mut running: BTreeSet<(WalletId, uuid::Uuid)> = BTreeSet::new();
+    let mut found = Vec::new();
+    for list in bulk::lists(subjects) {
+        let rows = cap::Entity::across_tenants()
+            .filter(cap::Column::SubjectId.is_in(list))
+            .all(tx)
+            .await?;
+        found.extend(rows);
+    }
+    for row in found {
+        let Some(wallet) = wallets.get_mut(&row.tenant_id) else {
+            continue;
+        };
+        let counts = matches!(row.bearer, cap::Bearer::Member | cap::Bearer::Key);
+        if row.meter == cap::Meter::OpenCalls && counts {
+            running.insert((wallet.row().id, row.subject_id));
+        }
+        wallet.add_cap(Cap::of(&row)?);
+    }
+    for wallet in wallets.values_mut() {
+        let (id, tenant) = (wallet.row().id, wallet.row().tenant_id);
+        for (_, subject) in running.iter().filter(|(whose, _)| *whose == id) {
+            let calls = hold::Entity::of(tenant)
+                .filter(
+                    Condition::any()
+                        .add(hold::Column::MemberId.eq(*subject))
+                        .add(hold::Column::KeyId.eq(*subject)),
+                )
+                .filter(hold::Column::WalletId.eq(id))
+                .count(tx)
+                .await?;
+            wallet.set_running(*subject, i64::try_from(calls).unwrap_or(i64::MAX));
+        }
+    }
+    Ok(())
+}
+
+/// The keys whose pay order says which credits a growing hold may take.
+fn growing_keys(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<KeyId> {
+    asks.iter()
+        .filter_map(|ask| match ask {
+            Ask::Extend { tenant, id, .. } => Some(wallets.get(tenant)?.open_hold(*id)?.row.key_id),
+            Ask::Hold(_)
+            | Ask::End { .. }
+            | Ask::Note { .. }
+            | Ask::Touch { .. }
+            | Ask::Reject(_) => None,
+        })
+        .collect()
 }
 
 /// The models whose names decide which lots pay beyond what was held.

@@ -10,6 +10,7 @@ mod ask;
 mod guard;
 mod load;
 mod queue;
+mod wait;
 
 pub use guard::Hold;
 pub use queue::{LaneSettings, Lanes};

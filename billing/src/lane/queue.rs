@@ -4,9 +4,10 @@ use super::{
     Hold,
     apply::{self, PlanCache},
     ask::{Answer, Ask, Ending, Op, Waiter},
+    wait::Waits,
 };
 use crate::admission::{EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Settled};
-use entity::{Clock, Database, HoldId, KeyId, TenantId, Timestamp, rejection};
+use entity::{Clock, Credits, Database, HoldId, KeyId, TenantId, Timestamp, rejection};
 use sea_orm::{DbBackend, DbErr};
 use std::{
     collections::HashMap,
@@ -63,6 +64,7 @@ struct Inner {
     waiting: Arc<Semaphore>,
     riding: Arc<Semaphore>,
     draining: AtomicBool,
+    waits: Waits,
     /// How many asks have no answer yet.
     open: watch::Sender<usize>,
     stop: CancellationToken,
@@ -104,6 +106,7 @@ impl Lanes {
                 waiting: Arc::new(Semaphore::new(settings.waiting)),
                 riding: Arc::new(Semaphore::new(settings.riding)),
                 draining: AtomicBool::new(false),
+                waits: Waits::default(),
                 open: watch::Sender::new(0),
                 stop: CancellationToken::new(),
                 clock,
@@ -183,6 +186,10 @@ impl Lanes {
         self.inner.stop.cancel();
     }
 
+    pub(super) fn waits(&self) -> &Waits {
+        &self.inner.waits
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
@@ -210,7 +217,7 @@ impl Lanes {
         });
     }
 
-    pub(super) async fn extend(&self, ask: Ask) -> Result<(), ExtendRefusal> {
+    pub(super) async fn extend(&self, ask: Ask) -> Result<Credits, ExtendRefusal> {
         let place = place(&self.inner.waiting).map_err(|full| match full {
             TryAcquireError::NoPermits => ExtendRefusal::Overloaded,
             TryAcquireError::Closed => ExtendRefusal::Draining,
@@ -410,6 +417,9 @@ impl Lane {
     fn tell(&self, queued: Queued, answer: Answer) {
         let Queued { op, open } = queued;
         drop(op.place);
+        if let (Ask::End { tenant, .. }, Answer::Ended(Ok(_))) = (&op.ask, &answer) {
+            self.lanes.waits().wake(*tenant);
+        }
         op.waiter.tell(&op.ask, answer, &self.lanes);
         drop(open);
     }

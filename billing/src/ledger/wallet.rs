@@ -1,5 +1,9 @@
 //! A tenant's wallet: opened by its first grant or hold, locked by everything that changes it.
 
+use crate::{
+    cap::{self, CapError, Limit, SetCaps, Whose},
+    plan::Window,
+};
 use entity::{
     Actor, Credits, Database, Scoped, TenantId, Timestamp, WalletId, audit_trail,
     wallet::{self, Status},
@@ -83,23 +87,36 @@ fn fresh(tenant_id: TenantId, now: Timestamp) -> wallet::Model {
 }
 
 /// How far a wallet may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How far holds may go beyond the credits that are there.
     pub credit_line: Credits,
+    /// How much of it a calendar month may use; none leaves it to the line itself.
+    pub credit_line_monthly: Option<Credits>,
     /// How many calls may run at once; none leaves it to the plans.
     pub max_open_holds: Option<u32>,
+    /// What else binds all calls of the tenant.
+    pub own: Vec<Limit>,
 }
 
 /// Why limits are not set.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitsError {
-    /// A credit line below zero or past every balance, or no call at all: freeze the wallet instead.
+    /// A monthly limit of nothing or past every balance, or a credit line below zero or past every balance, or no call at all: freeze the wallet instead.
     #[error("a limit is out of range")]
     OutOfRange,
     /// The database failed.
     #[error("the store failed")]
     Store(#[from] DbErr),
+}
+
+impl From<CapError> for LimitsError {
+    fn from(error: CapError) -> Self {
+        match error {
+            CapError::OutOfRange | CapError::TooMany | CapError::NoSuchBearer => Self::OutOfRange,
+            CapError::Store(fault) => Self::Store(fault),
+        }
+    }
 }
 
 /// Sets how far a wallet may go; binds at the next hold, and is in the audit trail.
@@ -128,7 +145,25 @@ pub async fn set_limits(
             let detail = serde_json::json!({
                 "credit_line": line, "max_open_holds": limits.max_open_holds,
             });
+            let monthly = SetCaps {
+                tenant,
+                whose: Whose::CreditLine(row.id),
+                limits: limits
+                    .credit_line_monthly
+                    .map(|most| Limit::credits(Window::Month, most))
+                    .into_iter()
+                    .collect(),
+                actor: actor.clone(),
+                reason: Some(reason.clone()),
+            };
+            let own = SetCaps {
+                whose: Whose::Tenant,
+                limits: limits.own,
+                ..monthly.clone()
+            };
             trail(tx, "wallet.limit", &row, actor, reason, detail, now).await?;
+            cap::set_in(tx, &monthly, now).await?;
+            cap::set_in(tx, &own, now).await?;
             Ok(())
         })
     })

@@ -1,20 +1,35 @@
 //! What a tenant's plans say before any call: which models they offer, and at which multiplier. Read at every call, so
 //! remembered for moments; the hold decides again, on rows it has locked.
 
-use super::document::Plan;
+use super::document::{Plan, Rate};
 use super::evaluate::PPM_LIST;
+use crate::cap::Cap;
 use crate::subscription;
 use entity::key::PayOrder;
-use entity::{Database, GroupId, TenantId, Timestamp};
-use sea_orm::DbErr;
+use entity::{Database, GroupId, KeyId, MemberId, Scoped, TenantId, Timestamp, cap};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long a deal is believed where another process may have changed it.
 const FRESH_FOR: Duration = Duration::from_secs(5);
 /// Tenants remembered; past this many all are forgotten.
 const TENANTS_MAX: usize = 10_000;
+
+/// Who makes a call, as far as its rates go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payer {
+    /// Whose credits.
+    pub tenant: TenantId,
+    /// Who.
+    pub member: MemberId,
+    /// With which key.
+    pub key: KeyId,
+    /// What pays for its calls.
+    pub pay_order: PayOrder,
+}
 
 /// The plans of one tenant, the oldest first.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +38,17 @@ pub struct Deal {
     paying: Vec<Plan>,
     /// Plans of rules alone: they say what the tenant may do with any credits.
     governing: Vec<Plan>,
+    /// What the tenant, its members and its keys may do in a minute.
+    rates: Vec<Cap>,
+}
+
+/// A limit on what passes in a minute, with whom it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateOf {
+    /// The tenant, member or key; a plan's rate counts for the tenant.
+    pub subject: Uuid,
+    /// What may pass.
+    pub rate: Rate,
 }
 
 impl Deal {
@@ -34,6 +60,40 @@ impl Deal {
         governed && (pay_order != PayOrder::PlanOnly || any(&self.paying))
     }
 
+    /// What of this key's calls may pass in a minute: by the limits of tenant, member and key, and by the plan that
+    /// has a say first.
+    pub fn rates(&self, model: &str, group: GroupId, payer: &Payer) -> Vec<RateOf> {
+        let subjects = [payer.tenant.uuid(), payer.member.uuid(), payer.key.uuid()];
+        let own = self
+            .rates
+            .iter()
+            .filter(|cap| subjects.contains(&cap.subject))
+            .filter_map(|cap| {
+                let subject = cap.subject;
+                cap.rate().map(|rate| RateOf { subject, rate })
+            });
+        let plan = self
+            .plan(model, group, payer.pay_order)
+            .and_then(Plan::rate)
+            .map(|rate| RateOf {
+                subject: payer.tenant.uuid(),
+                rate,
+            });
+        own.chain(plan).collect()
+    }
+
+    /// The first plan that has a say and offers the model.
+    fn plan(&self, model: &str, group: GroupId, pay_order: PayOrder) -> Option<&Plan> {
+        let paying: &[Plan] = match pay_order {
+            PayOrder::WalletOnly => &[],
+            PayOrder::PlanOnly | PayOrder::PlanThenWallet => &self.paying,
+        };
+        paying
+            .iter()
+            .chain(&self.governing)
+            .find(|plan| plan.offers(model, group))
+    }
+
     /// The multiplier of a call in parts per million: the group's, times that of the first plan that has a say and
     /// offers the model, rounded up. It holds for the whole call, whatever credits pay for it.
     pub fn multiplier_ppm(
@@ -43,14 +103,7 @@ impl Deal {
         pay_order: PayOrder,
         group_ppm: i64,
     ) -> i64 {
-        let paying: &[Plan] = match pay_order {
-            PayOrder::WalletOnly => &[],
-            PayOrder::PlanOnly | PayOrder::PlanThenWallet => &self.paying,
-        };
-        let plan = paying
-            .iter()
-            .chain(&self.governing)
-            .find(|plan| plan.offers(model, group));
+        let plan = self.plan(model, group, pay_order);
         let plan_ppm = plan.map_or(PPM_LIST, |plan| plan.multiplier_ppm(model));
         let product = i128::from(group_ppm).saturating_mul(i128::from(plan_ppm));
         let up = product.saturating_add(i128::from(PPM_LIST).saturating_sub(1));
@@ -130,6 +183,12 @@ async fn read(db: &Database, tenant: TenantId, now: Timestamp) -> Result<(Deal, 
             deal.governing.push(plan);
         }
     }
+    let per_minute = [cap::Meter::RequestsPerMinute, cap::Meter::TokensPerMinute];
+    let rows = cap::Entity::of(tenant)
+        .filter(cap::Column::Meter.is_in(per_minute))
+        .all(db.read())
+        .await?;
+    deal.rates = rows.iter().map(Cap::of).collect::<Result<_, _>>()?;
     Ok((deal, until))
 }
 
@@ -146,6 +205,7 @@ mod tests {
         Deal {
             paying: plans(paying),
             governing: plans(governing),
+            rates: Vec::new(),
         }
     }
 

@@ -22,6 +22,8 @@ const RULES_MAX: usize = 64;
 const LIST_MAX: usize = 256;
 /// Largest multiplier, a thousand-fold.
 const PPM_MAX: u32 = 1_000_000_000;
+/// Longest window from first use: a leap year.
+pub(crate) const HOURS_MAX: u32 = 8_784;
 /// Largest quota: 4e18 nano-credits or requests, the bound of every balance.
 const QUOTA_MAX: i64 = 4_000_000_000_000_000_000;
 
@@ -67,6 +69,18 @@ pub enum Rule {
         window: Window,
         /// How much.
         limit: Quantity,
+        /// For models that fit one of these names, with `*`; without any, for every model.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        models: Vec<String>,
+    },
+    /// At most this much in a minute, approximately: each process of the gateway counts by itself, in memory.
+    Rate {
+        /// Calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requests_per_minute: Option<u64>,
+        /// Tokens, input and output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens_per_minute: Option<u64>,
     },
     /// Calls of these models cost so many parts per million of the list price; the first that fits counts.
     Multiplier {
@@ -139,6 +153,7 @@ impl Clause {
             Rule::Groups { .. } => "groups".to_owned(),
             Rule::Concurrency { .. } => "concurrency".to_owned(),
             Rule::Quota { name, .. } => format!("quota {name}"),
+            Rule::Rate { .. } => "rate".to_owned(),
             Rule::Multiplier { .. } => "multiplier".to_owned(),
         };
         Self {
@@ -162,6 +177,7 @@ pub struct Plan {
     pub(super) groups: Option<(Clause, Vec<GroupId>)>,
     pub(super) concurrency: Option<(Clause, u32)>,
     pub(super) quotas: Vec<Quota>,
+    pub(super) rate: Option<(Clause, Rate)>,
     pub(super) multipliers: Vec<Multiplier>,
 }
 
@@ -179,6 +195,24 @@ pub struct Quota {
     pub window: Window,
     /// How much; above zero.
     pub limit: Quantity,
+    /// For which models; empty is all.
+    pub models: Vec<Pattern>,
+}
+
+impl Quota {
+    /// Whether calls of a model count.
+    pub fn counts(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(model))
+    }
+}
+
+/// What may pass in a minute, approximately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls.
+    pub requests: Option<u64>,
+    /// Tokens, input and output.
+    pub tokens: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,6 +248,9 @@ pub enum PlanFault {
     /// A limit of nothing, or beyond every balance.
     #[error("{0}: the limit must be above zero and within bounds")]
     Limit(Clause),
+    /// A window of no length, or of more than a year.
+    #[error("{0}: a window from first use is between 1 and {HOURS_MAX} hours")]
+    Window(Clause),
     /// A multiplier that gives calls away, or beyond a thousand-fold.
     #[error("{0}: a multiplier is between 1 and {PPM_MAX} parts per million")]
     Multiplier(Clause),
@@ -293,6 +330,11 @@ impl Plan {
         Self::try_from(&PlanDocument::from_json(text)?)
     }
 
+    /// What may pass in a minute.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate.as_ref().map(|(_, rate)| *rate)
+    }
+
     /// The quotas, in the order they are written.
     pub fn quotas(&self) -> &[Quota] {
         &self.quotas
@@ -318,21 +360,47 @@ impl Plan {
                 name,
                 window,
                 limit,
+                models,
             } => {
+                if !window.is_in_range() {
+                    return Err(PlanFault::Window(clause));
+                }
                 if !(1..=QUOTA_MAX).contains(&limit.units()) {
                     return Err(PlanFault::Limit(clause));
                 }
                 if !is_name(name) {
                     return Err(PlanFault::Name(clause));
                 }
+                let patterns = if models.is_empty() {
+                    Vec::new()
+                } else {
+                    parse_patterns(&clause, models)?
+                };
                 self.quotas.push(Quota {
                     clause,
-                    rule: rule_id(name, *window, limit.metric()),
+                    rule: rule_id(name, *window, limit.metric(), models),
+                    models: patterns,
                     name: name.clone(),
                     window: *window,
                     limit: *limit,
                 });
                 Ok(())
+            }
+            Rule::Rate {
+                requests_per_minute,
+                tokens_per_minute,
+            } => {
+                let limits = [requests_per_minute, tokens_per_minute];
+                if limits.iter().all(|limit| limit.is_none())
+                    || limits.into_iter().flatten().any(|limit| *limit == 0)
+                {
+                    return Err(PlanFault::Limit(clause));
+                }
+                let rate = Rate {
+                    requests: *requests_per_minute,
+                    tokens: *tokens_per_minute,
+                };
+                once(&mut self.rate, clause, rate)
             }
             Rule::Multiplier { patterns, ppm } => {
                 if !(1..=PPM_MAX).contains(ppm) {
@@ -380,7 +448,8 @@ impl Plan {
     fn refuse_quotas_at_odds(&self) -> Result<(), PlanFault> {
         for (index, second) in self.quotas.iter().enumerate() {
             for first in self.quotas.iter().take(index) {
-                let same_kind = first.limit.metric() == second.limit.metric();
+                let same_kind =
+                    first.limit.metric() == second.limit.metric() && first.models == second.models;
                 if first.name == second.name || (same_kind && first.window == second.window) {
                     return Err(PlanFault::Twice {
                         first: first.clause.clone(),
@@ -392,7 +461,9 @@ impl Plan {
                 } else {
                     (second, first)
                 };
-                if same_kind && short.limit.units() > long.limit.units() {
+                // A window from first use may lie across two of the calendar's, so it can let more through.
+                let nested = short.window.is_calendar() && long.window.is_calendar();
+                if same_kind && nested && short.limit.units() > long.limit.units() {
                     return Err(PlanFault::NeverBinds {
                         short: short.clause.clone(),
                         long: long.clause.clone(),
@@ -420,8 +491,12 @@ impl Plan {
     }
 }
 
-fn rule_id(name: &str, window: Window, metric: Metric) -> RuleId {
-    let seed = format!("plan quota {name} {window:?} {metric:?}");
+fn rule_id(name: &str, window: Window, metric: Metric, models: &[String]) -> RuleId {
+    let mut seed = format!("plan quota {name} {window:?} {metric:?}");
+    for model in models {
+        seed.push(' ');
+        seed.push_str(model);
+    }
     let mut bytes = [0_u8; 16];
     for (byte, hashed) in bytes.iter_mut().zip(Sha256::digest(seed.as_bytes())) {
         *byte = hashed;
@@ -480,7 +555,7 @@ mod tests {
 
     #[test]
     fn a_document_survives_the_way_to_text_and_back() {
-        let text = r#"{"version":1,"rules":[{"rule":"models_allowed","patterns":["gpt-*"]},{"rule":"models_blocked","patterns":["gpt-4*"]},{"rule":"concurrency","limit":4},{"rule":"quota","name":"daily","window":"day","limit":{"credits":"2.5"}},{"rule":"quota","name":"calls","window":"month","limit":{"requests":1000}},{"rule":"multiplier","patterns":["gpt-5"],"ppm":1500000}]}"#;
+        let text = r#"{"version":1,"rules":[{"rule":"models_allowed","patterns":["gpt-*"]},{"rule":"models_blocked","patterns":["gpt-4*"]},{"rule":"concurrency","limit":4},{"rule":"quota","name":"daily","window":"day","limit":{"credits":"2.5"}},{"rule":"quota","name":"calls","window":"month","limit":{"requests":1000}},{"rule":"quota","name":"burst","window":{"first_use":{"hours":5}},"limit":{"credits":"1"},"models":["claude-opus-*"]},{"rule":"rate","requests_per_minute":60},{"rule":"multiplier","patterns":["gpt-5"],"ppm":1500000}]}"#;
 
         let document = PlanDocument::from_json(text).expect("a document");
 
@@ -547,6 +622,18 @@ mod tests {
             (
                 r#"{"rule":"quota","name":"m","window":"month","limit":{"requests":5}},{"rule":"quota","name":"d","window":"day","limit":{"requests":6}}"#,
                 "rule 2 (quota d) can never bind, because rule 1 (quota m) lets less through in a longer window",
+            ),
+            (
+                r#"{"rule":"quota","name":"a","window":{"first_use":{"hours":0}},"limit":{"requests":1}}"#,
+                "rule 1 (quota a): a window from first use is between 1 and 8784 hours",
+            ),
+            (
+                r#"{"rule":"quota","name":"a","window":"day","limit":{"requests":1},"models":["a b"]}"#,
+                "rule 1 (quota a): a pattern holds a space or a control character",
+            ),
+            (
+                r#"{"rule":"rate"}"#,
+                "rule 1 (rate): the limit must be above zero and within bounds",
             ),
             (
                 r#"{"rule":"models_allowed","patterns":[]}"#,

@@ -20,8 +20,10 @@ pub struct Request<'a> {
     pub model: &'a str,
     /// The key's group.
     pub group: GroupId,
-    /// What the call holds, after every multiplier.
+    /// What the call would hold, after every multiplier.
     pub amount: Credits,
+    /// How little of it will do.
+    pub least: Credits,
 }
 
 /// What the plan has already given.
@@ -69,6 +71,8 @@ pub enum Outcome {
 pub struct Admission {
     /// Parts per million of the list price.
     pub multiplier_ppm: u32,
+    /// How much of the call's amount every window has room for; at least what the call can do with.
+    pub room: Credits,
     /// What to reserve in which window.
     pub reserves: Vec<Reserve>,
 }
@@ -120,6 +124,8 @@ pub enum Reason {
         limit: Quantity,
         /// How much is used or held.
         used: Quantity,
+        /// How much of that running calls hold, in the limit's units.
+        held: i64,
         /// How much the call needs. More than `limit`: no later window will do either.
         needed: Quantity,
         /// When the quota is whole again.
@@ -225,7 +231,13 @@ fn judge(
             },
         });
     }
+    let of_credits = reserves
+        .iter()
+        .filter(|reserve| reserve.metric == Metric::Credits)
+        .map(|reserve| Credits::from_nanos(reserve.units));
+    let room = of_credits.fold(request.amount, Ord::min);
     Ok(Admission {
+        room,
         multiplier_ppm: plan.multiplier_ppm(request.model),
         reserves,
     })
@@ -267,8 +279,12 @@ fn judge_quotas(
     trace: &mut Vec<Step>,
 ) -> Result<Vec<Reserve>, Refusal> {
     let mut reserves = Vec::with_capacity(plan.quotas.len());
-    let mut binding: Option<(Timestamp, Refusal)> = None;
-    for quota in &plan.quotas {
+    let mut binding: Option<(Timestamp, Box<Refusal>)> = None;
+    let counting = plan
+        .quotas
+        .iter()
+        .filter(|quota| quota.counts(request.model));
+    for quota in counting {
         match judge_quota(quota, usage, request, now, trace) {
             Ok(reserve) => reserves.push(reserve),
             Err((resets_at, refusal)) => {
@@ -283,7 +299,7 @@ fn judge_quotas(
     }
     match binding {
         None => Ok(reserves),
-        Some((_, refusal)) => Err(refusal),
+        Some((_, refusal)) => Err(*refusal),
     }
 }
 
@@ -293,18 +309,18 @@ fn judge_quota(
     request: &Request<'_>,
     now: Timestamp,
     trace: &mut Vec<Step>,
-) -> Result<Reserve, (Timestamp, Refusal)> {
+) -> Result<Reserve, (Timestamp, Box<Refusal>)> {
     let metric = quota.limit.metric();
     let latest = usage.windows.get(&quota.rule);
     let span = quota
         .window
         .span(now, usage.zone, latest.map(|counted| counted.span));
-    let used = latest
-        .filter(|counted| counted.span == span)
-        .map_or(0, |counted| counted.used.saturating_add(counted.reserved));
-    let needed = match metric {
-        Metric::Credits => request.amount.nanos(),
-        Metric::Requests => 1,
+    let current = latest.filter(|counted| counted.span == span);
+    let held = current.map_or(0, |counted| counted.reserved);
+    let used = current.map_or(0, |counted| counted.used.saturating_add(held));
+    let (wanted, needed) = match metric {
+        Metric::Credits => (request.amount.nanos(), request.least.nanos()),
+        Metric::Requests => (1, 1),
     };
     let left = quota.limit.units().saturating_sub(used).max(0);
     if needed > left {
@@ -312,10 +328,11 @@ fn judge_quota(
             quota: quota.name.clone(),
             limit: quota.limit,
             used: Quantity::of(metric, used),
+            held,
             needed: Quantity::of(metric, needed),
             resets_at: span.ends_at,
         };
-        return Err((span.ends_at, refusal(&quota.clause, reason)));
+        return Err((span.ends_at, Box::new(refusal(&quota.clause, reason))));
     }
     trace.push(Step {
         clause: quota.clause.clone(),
@@ -328,7 +345,7 @@ fn judge_quota(
         rule: quota.rule,
         span,
         metric,
-        units: needed,
+        units: wanted.min(left),
     })
 }
 
@@ -399,6 +416,7 @@ mod tests {
             model,
             group: GroupId::fresh(),
             amount: Credits::from_nanos(10),
+            least: Credits::from_nanos(10),
         }
     }
 
@@ -415,6 +433,7 @@ mod tests {
 
         let admission = Admission {
             multiplier_ppm: PPM_LIST,
+            room: Credits::from_nanos(10),
             reserves: Vec::new(),
         };
         assert_eq!(decision.outcome, Outcome::Admit(admission));
@@ -516,9 +535,31 @@ mod tests {
                 quota: "daily".to_owned(),
                 limit: Quantity::Credits(Credits::from_nanos(100)),
                 used: Quantity::Credits(Credits::from_nanos(91)),
+                held: 31,
                 needed: Quantity::Credits(Credits::from_nanos(10)),
                 resets_at: today().ends_at,
             }
+        );
+    }
+
+    #[test]
+    fn a_call_that_can_do_with_less_gets_what_every_window_has_left() {
+        let plan = plan(
+            r#"{"rule":"quota","name":"daily","window":"day","limit":{"credits":"0.0000001"}},{"rule":"quota","name":"monthly","window":"month","limit":{"credits":"0.000001"}}"#,
+        );
+        let usage = used(&plan.quotas[0], today(), 60, 33);
+        let least = |nanos| Request {
+            least: Credits::from_nanos(nanos),
+            ..ask("m")
+        };
+
+        let Outcome::Admit(admission) = evaluate(&plan, &usage, &least(7), noon()).outcome else {
+            panic!("seven are left, and seven will do")
+        };
+        assert_eq!(admission.room, Credits::from_nanos(7));
+        let refused = reason(evaluate(&plan, &usage, &least(8), noon())).1;
+        assert!(
+            matches!(refused, Reason::QuotaExhausted { needed, .. } if needed == Quantity::Credits(Credits::from_nanos(8)))
         );
     }
 

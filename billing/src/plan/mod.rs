@@ -14,8 +14,9 @@ mod window;
 pub use catalog::{
     NewPlan, Offered, SaveError, Terms, create, list, publish_version, set_status, versions,
 };
-pub use deal::{Deal, Deals};
-pub use document::{Clause, Plan, PlanDocument, PlanFault, Quantity, Quota, Rule, VERSION};
+pub use deal::{Deal, Deals, Payer, RateOf};
+pub(crate) use document::HOURS_MAX;
+pub use document::{Clause, Plan, PlanDocument, PlanFault, Quantity, Quota, Rate, Rule, VERSION};
 pub use evaluate::{
     Admission, Counted, Decision, Finding, Outcome, PPM_LIST, Reason, Refusal, Request, Reserve,
     Step, Usage, evaluate,

@@ -84,6 +84,12 @@ impl Ruling {
             .map(|admitted| &admitted.admission)
     }
 
+    /// The yes that lets the call have the most; of equal ones the first.
+    pub fn widest(&self) -> Option<&Admitted> {
+        let by_room = |yes: &&Admitted| std::cmp::Reverse(yes.admission.room);
+        self.admitted.iter().min_by_key(by_room)
+    }
+
     /// The true cause to tell a caller whose wallet holds nothing but shut allowances: the first plan's no. `None`
     /// where there is no plan or some plan admits: then what is missing is credits.
     pub fn cause(&self) -> Option<&Refused> {
@@ -123,6 +129,7 @@ mod tests {
             model,
             group: GroupId::fresh(),
             amount: Credits::from_nanos(1),
+            least: Credits::from_nanos(1),
         };
         Ruling::of(standings, &request, Timestamp::from_micros(0))
     }

@@ -6,17 +6,36 @@ use chrono::{
 use chrono_tz::{GapInfo, Tz};
 use entity::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-/// How long a quota counts before it starts anew. Windows of other kinds (from first use) join here.
+use super::document::HOURS_MAX;
+
+/// How long a quota counts before it starts anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
+    /// From the first call for so many hours; then from the next first call.
+    FirstUse {
+        /// How many.
+        hours: u32,
+    },
     /// From midnight to midnight.
     Day,
     /// From Monday's midnight to the next.
     Week,
     /// From the first of the month to the first of the next.
     Month,
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::FirstUse { hours } => write!(f, "{hours} hours"),
+            Self::Day => f.write_str("day"),
+            Self::Week => f.write_str("week"),
+            Self::Month => f.write_str("month"),
+        }
+    }
 }
 
 /// One window on the time line: from `starts_at`, up to and without `ends_at`.
@@ -36,11 +55,39 @@ impl Span {
 }
 
 impl Window {
+    /// Whether it has a length, and a sensible one.
+    pub fn is_in_range(self) -> bool {
+        match self {
+            Self::FirstUse { hours } => (1..=HOURS_MAX).contains(&hours),
+            Self::Day | Self::Week | Self::Month => true,
+        }
+    }
+
+    /// Whether it starts by the calendar and not by a call.
+    pub fn is_calendar(self) -> bool {
+        !matches!(self, Self::FirstUse { .. })
+    }
+
+    /// The longest that one may last, with the day by which a change of the tenant's zone can shift it.
+    pub(crate) fn longest(self) -> Duration {
+        let hours: u64 = match self {
+            Self::FirstUse { hours } => hours.into(),
+            Self::Day => 48,
+            Self::Week => 8 * 24,
+            Self::Month => 32 * 24,
+        };
+        Duration::from_secs(hours.saturating_mul(3_600))
+    }
+
     /// The window that `now` lies in. `latest` is the last one that was counted: while it runs it stays as it is, so
     /// that a tenant's change of zone takes effect at the next window and no instant is counted in two.
     pub fn span(self, now: Timestamp, zone: Tz, latest: Option<Span>) -> Span {
         match latest {
             Some(running) if running.contains(now) => running,
+            _ if !self.is_calendar() => Span {
+                starts_at: now,
+                ends_at: now.plus(self.longest()),
+            },
             Some(past) if past.ends_at <= now => {
                 let fresh = self.calendar(now, zone);
                 Span {
@@ -55,7 +102,9 @@ impl Window {
     fn calendar(self, now: Timestamp, zone: Tz) -> Span {
         let today = now.to_datetime().with_timezone(&zone).date_naive();
         let (first, next) = match self {
-            Self::Day => (Some(today), today.checked_add_days(Days::new(1))),
+            Self::FirstUse { .. } | Self::Day => {
+                (Some(today), today.checked_add_days(Days::new(1)))
+            }
             Self::Week => {
                 let since_monday = u64::from(today.weekday().num_days_from_monday());
                 let monday = today.checked_sub_days(Days::new(since_monday));
@@ -205,7 +254,7 @@ mod tests {
             let mut now = at("2026-01-01T00:30:00Z");
             let mut span = Window::Day.span(now, zone(name), None);
             for _ in 0..(366 * 24) {
-                now = now.plus(std::time::Duration::from_hours(1));
+                now = now.plus(Duration::from_hours(1));
                 let next = Window::Day.span(now, zone(name), None);
                 assert!(
                     next == span || next.starts_at == span.ends_at,
@@ -215,6 +264,20 @@ mod tests {
                 span = next;
             }
         }
+    }
+
+    #[test]
+    fn a_window_from_first_use_begins_with_a_call_and_not_before_the_last_one_ended() {
+        let five = Window::FirstUse { hours: 5 };
+        let first = five.span(at("2026-11-21T10:17:03Z"), zone("Europe/Berlin"), None);
+        assert_eq!(first.starts_at, at("2026-11-21T10:17:03Z"));
+        assert_eq!(first.ends_at, at("2026-11-21T15:17:03Z"));
+
+        let within = five.span(at("2026-11-21T15:17:02Z"), zone("UTC"), Some(first));
+        assert_eq!(within, first);
+
+        let next = five.span(at("2026-11-21T18:00:00Z"), zone("UTC"), Some(first));
+        assert_eq!(next.starts_at, at("2026-11-21T18:00:00Z"));
     }
 
     #[test]

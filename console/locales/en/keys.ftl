@@ -29,6 +29,15 @@ expiry-month = In 30 days
 expiry-quarter = In 90 days
 expiry-year = In one year
 expiry-unknown = Choose one of the listed times.
+field-spend = Spend cap in credits (optional)
+field-spend-hint = Calls stop there until the window is over. Empty means no cap.
+field-window = In each
+window-month = Month
+window-week = Week
+window-day = Day
+window-hours = Five hours from first use
+field-calls = Calls at once (optional)
+field-calls-hint = One more waits a moment and is then refused. Empty means no limit.
 keys-many = You have as many keys as one member may hold. Revoke one that you no longer use.
 keys-fast = You have made 20 keys within the last hour, which is the most. The next can be made in { $minutes ->
     [one] one minute

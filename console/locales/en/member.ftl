@@ -54,6 +54,7 @@ overview-windows = Limits of your plan
 overview-window-day = { $name }, per day
 overview-window-week = { $name }, per week
 overview-window-month = { $name }, per month
+overview-window-hours = { $name }, per { $hours } hours from first use
 overview-window-credits = { $amount } credits
 overview-window-requests = { $count ->
     [one] { $count } call

@@ -116,6 +116,16 @@ op-adjust-expires-hint = Empty means no end. The day ends at midnight UTC.
 op-adjust-submit = Book it
 op-adjust-done = Booked: { $amount } credits.
 op-adjust-too-much = Only { $available } credits are free.
+
+op-limits = Limits
+op-limits-title = Limits of { $name }
+op-limits-lead = They bind at the next call. An empty field limits nothing.
+op-limits-line = Credit line
+op-limits-line-hint = How far calls may go beyond the credits that are there. The next credits repay it first.
+op-limits-monthly = Of it in a month, at most
+op-limits-monthly-hint = A calendar month in the tenant’s time zone. What is repaid does not refill it.
+op-limits-submit = Set limits
+op-limits-done = The limits are set.
 op-grants-title = Lots of credits
 op-grants-empty = No credits yet.
 op-grant-source = From

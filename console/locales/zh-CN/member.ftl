@@ -52,6 +52,7 @@ overview-windows = 套餐限额
 overview-window-day = { $name }（每天）
 overview-window-week = { $name }（每周）
 overview-window-month = { $name }（每月）
+overview-window-hours = { $name }（首次使用起 { $hours } 小时）
 overview-window-credits = { $amount } 额度
 overview-window-requests = { $count } 次请求
 overview-window-resets = 重置时间

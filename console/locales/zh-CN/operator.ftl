@@ -107,6 +107,16 @@ op-adjust-expires-hint = 留空表示长期有效。当天于 UTC 午夜结束�
 op-adjust-submit = 入账
 op-adjust-done = 已入账：{ $amount } 额度。
 op-adjust-too-much = 只有 { $available } 额度可扣。
+
+op-limits = 限制
+op-limits-title = { $name } 的限制
+op-limits-lead = 从下一次调用起生效。留空的字段不作限制。
+op-limits-line = 信用额度
+op-limits-line-hint = 调用可以超出现有额度多少。之后补充的额度会先用于偿还。
+op-limits-monthly = 每月最多动用
+op-limits-monthly-hint = 按租户时区的自然月计算。偿还后不会恢复。
+op-limits-submit = 保存限制
+op-limits-done = 限制已保存。
 op-grants-title = 额度明细
 op-grants-empty = 暂无额度。
 op-grant-source = 来源

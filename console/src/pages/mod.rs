@@ -6,6 +6,7 @@ pub(crate) mod docs;
 pub(crate) mod error_page;
 pub(crate) mod home;
 pub(crate) mod key;
+mod limit;
 pub(crate) mod operator;
 pub(crate) mod overview;
 pub(crate) mod preferences;

@@ -4,7 +4,7 @@ use crate::{
     Error,
     frame::{Answer, Page, SignedIn, State, reply},
     pages::usage::rows::{self, Call},
-    words::format,
+    words::{format, phrase},
 };
 use askama::Template;
 use billing::{
@@ -130,14 +130,17 @@ fn plan_words(page: &Page, plans: &[Current]) -> (String, String) {
 
 fn meter(page: &Page, current: &Current, stand: &WindowStand) -> Meter {
     let title = match stand.window {
-        Window::Day => "overview-window-day",
-        Window::Week => "overview-window-week",
-        Window::Month => "overview-window-month",
+        Window::FirstUse { hours } => {
+            phrase("overview-window-hours").with("hours", hours.to_string())
+        }
+        Window::Day => phrase("overview-window-day"),
+        Window::Week => phrase("overview-window-week"),
+        Window::Month => phrase("overview-window-month"),
     };
     let share = thousandths(stand.used.units(), stand.limit.units());
     Meter {
         plan: current.plan.title.clone(),
-        title: page.say_with(title, "name", &stand.name),
+        title: page.say_phrase(&title.with("name", stand.name.as_str())),
         used: amount_of(stand.used),
         limit: match stand.limit {
             Quantity::Credits(credits) => page.say_with(

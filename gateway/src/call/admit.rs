@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use billing::{admission::HoldOrder, rating::bound_ceil};
+use billing::{
+    admission::HoldOrder,
+    plan::{Payer, RateOf},
+    rating::{RatingError, bound_ceil, expected_ceil},
+};
 use bytes::Bytes;
 use entity::{Protocol, model};
 use identity::key::CallerRow;
@@ -36,6 +40,13 @@ pub(super) struct Request {
 const UNKNOWN_OUTPUT: u64 = 32_768;
 /// Input that is held for where a request leans on state kept upstream and the model's window is not known.
 const UNKNOWN_WINDOW: u64 = 400_000;
+/// The fewest output tokens that a call is worth making for; and where tools or thinking are asked for, for half a
+/// tool call is broken JSON.
+const FLOOR: u64 = 256;
+const DEMANDING_FLOOR: u64 = 4_096;
+/// What providers add of their own to a prompt: chat markers, and the prompt that explains tools.
+const MARKERS: u64 = 64;
+const TOOL_PROMPT: u64 = 512;
 /// The model of an embeddings call that names none and whose group has no default.
 const EMBEDDING_MODEL: &str = "text-embedding-3-small";
 
@@ -75,19 +86,29 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     }
     let foreign = foreign.into_request(&inner.memory);
 
-    let multiplier_ppm = multiplier(gateway, &request, group, &model).await?;
+    let (multiplier_ppm, rates) = deal(gateway, &request, group, &model).await?;
     let input_upper = input_upper(&request.reading, &model);
+    let input_expected = input_expected(&request.reading, input_upper);
     let output_limit = output_limit(&request, &model);
     let output_cap = output_limit.saturating_mul(request.reading.choices);
-    let amount = bound_ceil(&price.sale, input_upper, output_cap, multiplier_ppm).map_err(
-        |error| {
-            tracing::error!(%error, model.id = %model.id, "a call cannot be rated");
-            Refusal::new(
-                Code::InvalidRequest,
-                "The request asks for more tokens than can be charged. Ask for fewer output tokens (max_tokens).",
-            )
-        },
-    )?;
+    let expected_output = expected_output(gateway, &request, &model, output_cap).await;
+    let output = expected_output.unwrap_or(output_cap);
+    let floor = if request.reading.demanding {
+        DEMANDING_FLOOR
+    } else {
+        FLOOR
+    };
+    let least_output = output.min(floor.saturating_mul(request.reading.choices));
+    let unrated = |error: RatingError| unrated(&model, error);
+    let expected = |output| expected_ceil(&price.sale, input_expected, output, multiplier_ppm);
+    let bound =
+        bound_ceil(&price.sale, input_upper, output_cap, multiplier_ppm).map_err(unrated)?;
+    let amount = expected(output).map_err(unrated)?;
+    let least = expected(least_output).map_err(unrated)?;
+
+    inner
+        .rates
+        .admit(&rates, input_expected, inner.clock.now())?;
 
     let key = &request.caller.key;
     let order = HoldOrder {
@@ -101,6 +122,8 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         multiplier_ppm,
         channel: channels.first().map(|channel| channel.id),
         amount,
+        least,
+        expected_output,
         input_tokens: request.reading.size.estimate,
         output_cap,
         protocol: request.protocol,
@@ -121,18 +144,30 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         model,
         price,
         output_limit,
+        input_expected,
+        rates,
+        bound,
+        lowered: false,
         channels,
         order,
     })
 }
 
-/// The group's multiplier times that of the plan which has a say.
-async fn multiplier(
+fn unrated(model: &Model, error: RatingError) -> Refusal {
+    tracing::error!(%error, model.id = %model.id, "a call cannot be rated");
+    Refusal::new(
+        Code::InvalidRequest,
+        "The request asks for more tokens than can be charged. Ask for fewer output tokens (max_tokens).",
+    )
+}
+
+/// The group's multiplier times that of the plan which has a say, and what may pass in a minute.
+async fn deal(
     gateway: &Gateway,
     request: &Request,
     group: &Group,
     model: &Model,
-) -> Result<i64, Refusal> {
+) -> Result<(i64, Vec<RateOf>), Refusal> {
     let key = &request.caller.key;
     let now = gateway.inner.clock.now();
     let deal = gateway
@@ -141,7 +176,15 @@ async fn multiplier(
         .of(key.tenant_id, now)
         .await
         .map_err(|error| not_read(&error))?;
-    Ok(deal.multiplier_ppm(&model.name, group.id, key.pay_order, group.multiplier_ppm))
+    let multiplier =
+        deal.multiplier_ppm(&model.name, group.id, key.pay_order, group.multiplier_ppm);
+    let payer = Payer {
+        tenant: key.tenant_id,
+        member: key.member_id,
+        key: key.id,
+        pay_order: key.pay_order,
+    };
+    Ok((multiplier, deal.rates(&model.name, group.id, &payer)))
 }
 
 fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, Refusal> {
@@ -293,6 +336,38 @@ fn input_upper(reading: &Reading, model: &Model) -> u64 {
         return window.unwrap_or(UNKNOWN_WINDOW).max(reading.size.estimate);
     }
     window.map_or(reading.size.upper, |window| reading.size.upper.min(window))
+}
+
+/// Input tokens to hold for: the estimate and half as much again. State kept upstream does not show, so it counts as
+/// a part of the window.
+fn input_expected(reading: &Reading, upper: u64) -> u64 {
+    let own = if reading.demanding {
+        MARKERS + TOOL_PROMPT
+    } else {
+        MARKERS
+    };
+    let estimate = reading.size.estimate;
+    let expected = estimate.saturating_add(estimate / 2).saturating_add(own);
+    let state = if reading.stateful { upper / 8 } else { 0 };
+    expected.max(state).min(upper)
+}
+
+/// Output tokens that recent calls of this kind stayed within; none where the output cannot be metered as it comes,
+/// so that the hold must cover its bound.
+async fn expected_output(
+    gateway: &Gateway,
+    request: &Request,
+    model: &Model,
+    output_cap: u64,
+) -> Option<u64> {
+    if !request.reading.streamed {
+        return None;
+    }
+    let recent = gateway
+        .inner
+        .expectations
+        .of(model.id, request.visit.client_kind);
+    Some(recent.await.min(output_cap))
 }
 
 /// Output tokens of one answer at most.

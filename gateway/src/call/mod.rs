@@ -5,11 +5,13 @@ mod admit;
 mod attempt;
 mod client;
 mod cooldown;
+mod cover;
 mod events;
 mod fault;
 mod foreign;
 mod handle;
 mod memory;
+mod rate;
 mod refusal;
 mod relay;
 mod route;
@@ -19,11 +21,12 @@ mod settle;
 pub(crate) use cooldown::Cooldowns;
 pub(crate) use handle::answer;
 pub(crate) use memory::Memory;
+pub(crate) use rate::Rates;
 pub(crate) use refusal::not_read;
 
 use std::sync::Arc;
 
-use billing::admission::HoldOrder;
+use billing::{admission::HoldOrder, plan::RateOf};
 use bytes::Bytes;
 use identity::key::CallerRow;
 use outbound::HeaderMap;
@@ -34,7 +37,7 @@ use crate::{
     translate::neutral,
     wire::reading::Reading,
 };
-use entity::Protocol;
+use entity::{Credits, Protocol};
 
 /// A call that may be made: everything is decided but the hold.
 pub(crate) struct Call {
@@ -51,8 +54,16 @@ pub(crate) struct Call {
     model: Arc<Model>,
     price: Price,
     multiplier_ppm: i64,
-    /// Output tokens that the hold covers, and the limit sent where a protocol demands one.
+    /// Output tokens of one answer at most, and the limit sent where a protocol demands one.
     output_limit: u64,
+    /// Input tokens that the hold covers.
+    input_expected: u64,
+    /// What its tokens count against in the minute.
+    rates: Vec<RateOf>,
+    /// The most that the call can cost.
+    bound: Credits,
+    /// The output limit is lower than what the caller asked for, since no more could be paid.
+    lowered: bool,
     /// Channels in the order they are tried.
     channels: Vec<Arc<Channel>>,
     order: HoldOrder,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billing::admission::HoldRefusal;
+use billing::admission::{HoldRefusal, Whose};
 use entity::Timestamp;
 
 use crate::{
@@ -14,11 +14,19 @@ use crate::{
 /// The refusal that a caller reads.
 pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> Refusal {
     match refused {
-        HoldRefusal::InsufficientCredits { needed, available } => Refusal::new(
+        HoldRefusal::InsufficientCredits {
+            needed,
+            available,
+            held,
+        } => Refusal::new(
             Code::InsufficientCredits,
             format!(
-                "Not enough credits: this call may cost up to {needed} and {available} are available. \
-                 Add credits, or ask for fewer output tokens (max_tokens)."
+                "Not enough credits: this call needs {needed} at least and {available} are available{}. Add credits.",
+                if held.is_positive() {
+                    format!(" while running calls hold {held}")
+                } else {
+                    String::new()
+                }
             ),
         ),
         HoldRefusal::InDebt { debt } => Refusal::new(
@@ -48,19 +56,39 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
         )
         .after(Duration::from_secs(2)),
         HoldRefusal::QuotaExhausted {
+            of,
             window,
             limit,
             used,
             resets_at,
+            ..
         } => Refusal::new(
             Code::QuotaExhausted,
             format!(
-                "The quota `{window}` of the plan is used up: {used} of {limit}. It is whole again at {}.",
-                resets_at.to_datetime().format("%Y-%m-%d %H:%M UTC")
+                "{} is used up: {used} of {limit}. It is whole again at {}.",
+                quota_of(*of, window),
+                minute(*resets_at)
             ),
         )
         .until(*resets_at)
         .after(resets_at.since(now)),
+        HoldRefusal::SpendCapReached {
+            of,
+            window,
+            limit,
+            used,
+            resets_at,
+            ..
+        } => Refusal::new(
+            Code::SpendCapReached,
+            format!(
+                "The spend cap of {} per {window} is reached: {used} of {limit}. It is whole again at {}. \
+                 Use another key, or have the cap raised.",
+                bearer(*of),
+                minute(*resets_at)
+            ),
+        )
+        .until(*resets_at),
         HoldRefusal::OutOfRange => Refusal::new(
             Code::InvalidRequest,
             "The request asks for more tokens than any account could pay.",
@@ -77,6 +105,29 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
         )
         .after(Duration::from_secs(5)),
     }
+}
+
+fn quota_of(of: Whose, window: &str) -> String {
+    match of {
+        Whose::Plan => format!("The quota `{window}` of the plan"),
+        Whose::Tenant | Whose::Member | Whose::Key => {
+            format!("The limit of {} per {window}", bearer(of))
+        }
+    }
+}
+
+fn bearer(of: Whose) -> &'static str {
+    match of {
+        Whose::Key => "this API key",
+        Whose::Member => "the member",
+        Whose::Tenant => "the account",
+        Whose::Plan => "the plan",
+    }
+}
+
+/// A moment as messages print it.
+pub(super) fn minute(at: Timestamp) -> String {
+    at.to_datetime().format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// An operator took the model off the shelf.

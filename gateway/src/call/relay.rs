@@ -13,6 +13,7 @@ use super::{
     accept::sentence,
     attempt::Opened,
     client::{Client, Head},
+    cover::{self, Cover},
     events::Events,
     fault::is_account_fault,
     refusal::draining,
@@ -47,6 +48,7 @@ struct Relay<'a> {
     /// When the client last got anything.
     spoke_at: Instant,
     noted_at: Instant,
+    cover: Cover,
 }
 
 /// Why the relay stops, and the last thing the client gets.
@@ -91,6 +93,7 @@ pub(super) async fn relay(
         opened: None,
         spoke_at: Instant::now(),
         noted_at: Instant::now(),
+        cover: Cover::new(),
     };
 
     let at_once = match first {
@@ -173,18 +176,43 @@ impl Relay<'_> {
         self.note();
         match seen {
             Seen::UsageOnly if !self.call.reading.usage_asked => None,
+            // The upstream stopped where we told it to, for want of credits; the client is told that, once the usage is
+            // known.
+            Seen::Content | Seen::UsageOnly if self.is_cut() => None,
+            Seen::End if self.is_cut() => Some(self.ran_out()),
             Seen::Idle | Seen::Content | Seen::UsageOnly => {
                 if seen == Seen::Content && self.first_byte_at.is_none() {
                     self.first_byte_at = Some(self.gateway.inner.clock.now());
                     self.remember_opening(&frame);
                 }
                 self.say(frame.raw).await;
-                None
+                self.cover().await
             }
             Seen::End => Some(Stop::with(self.finish(Finish::Complete), Some(frame.raw))),
             Seen::Failure(failure) => Some(self.failed(frame, &failure)),
             Seen::Garbage => Some(self.cut("an event is not in the protocol")),
         }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.call.lowered && self.tap.truncated() && self.call.reading.choices == 1
+    }
+
+    fn ran_out(&self) -> Stop {
+        self.broken(Finish::CreditExhausted, &cover::ran_out())
+    }
+
+    /// Keeps what is held ahead of what the answer costs; where that cannot be, the answer ends here.
+    async fn cover(&mut self) -> Option<Stop> {
+        if !self.tap.delivered() || self.tap.finished() {
+            return None;
+        }
+        let gone = self.client.is_gone();
+        let refusal = self
+            .cover
+            .keep(self.call, &mut self.hold, &self.tap, gone)
+            .await?;
+        Some(self.broken(Finish::CreditExhausted, &refusal))
     }
 
     async fn say(&mut self, piece: Bytes) {
@@ -230,6 +258,9 @@ impl Relay<'_> {
 
     /// The upstream closed the stream. A chat stream may do so after its finish reason, without `[DONE]`.
     fn at_end(&mut self) -> Stop {
+        if self.tap.finished() && self.is_cut() {
+            return self.ran_out();
+        }
         if self.tap.finished() {
             let done = (self.call.protocol == Protocol::Chat)
                 .then(|| Bytes::from_static(b"data: [DONE]\n\n"));
@@ -274,7 +305,7 @@ impl Relay<'_> {
         Stop::with(self.finish(Finish::UpstreamError), Some(frame.raw))
     }
 
-    fn broken(&mut self, finish: Finish, refusal: &Refusal) -> Stop {
+    fn broken(&self, finish: Finish, refusal: &Refusal) -> Stop {
         let event = stream_event(
             self.call.protocol,
             refusal,

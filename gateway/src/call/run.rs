@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use billing::{lane::Hold, rating::Tokens};
+use billing::{admission::HoldRefusal, lane::Hold, rating::Tokens};
 use bytes::Bytes;
 use entity::{Actor, Credits, usage::Finish};
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use super::{
     Call,
     attempt::{Failed, Outcome, attempt},
     client::{Client, Head},
+    cover,
     refusal::{draining, of_hold},
     relay::relay,
     settle::{self, Ended},
@@ -27,9 +28,14 @@ use crate::{
 const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 
 /// Makes the call.
-pub(super) async fn run(gateway: Gateway, call: Call, mut client: Client) {
+pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     let inner = &gateway.inner;
-    let mut hold = match inner.lanes.hold(call.order.clone()).await {
+    let held = tokio::select! {
+        held = inner.lanes.hold_within(call.order.clone(), inner.config.patience) => held,
+        () = client.gone_for(Duration::ZERO) => return,
+        () = inner.stopping.cancelled() => Err(HoldRefusal::Draining),
+    };
+    let mut hold = match held {
         Ok(hold) => hold,
         Err(refused) => {
             let refusal = of_hold(&refused, &call.model, inner.clock.now());
@@ -43,6 +49,16 @@ pub(super) async fn run(gateway: Gateway, call: Call, mut client: Client) {
     inner.lanes.touch(call.caller.key.id, inner.clock.now());
     if client.is_gone() {
         void(&call, hold, Finish::ClientGone).await;
+        return;
+    }
+    if let Err(error) = cover::fit(&mut call, hold.amount()) {
+        tracing::error!(request.id = %call.visit.id, %error, "an output limit could not be lowered");
+        void(&call, hold, Finish::UpstreamError).await;
+        let refusal = Refusal::new(
+            Code::InternalError,
+            "The call could not be fitted to the credits that are left. Nothing was charged for it.",
+        );
+        refuse(&gateway, &call, &mut client, refusal);
         return;
     }
 
@@ -98,17 +114,23 @@ async fn deliver(
     channel: &Channel,
     (body, tap): (Bytes, Tap),
 ) {
+    let cut = call.lowered && tap.truncated();
     let ended = Ended {
-        finish: if client.is_gone() {
-            Finish::ClientGone
-        } else {
-            Finish::Complete
+        finish: match (client.is_gone(), cut) {
+            (true, _) => Finish::ClientGone,
+            (false, true) => Finish::CreditExhausted,
+            (false, false) => Finish::Complete,
         },
         abandoned: false,
         channel: channel.id,
         first_byte_at: Some(gateway.inner.clock.now()),
     };
     settle::end(gateway, call, hold, &tap, ended).await;
+    let body = if cut {
+        cover::marked(call.protocol, &body)
+    } else {
+        body
+    };
     client.begin(Head::Whole(body));
 }
 

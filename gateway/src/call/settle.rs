@@ -57,6 +57,18 @@ pub(super) fn end(
             &tap.metered(call.reading.size.estimate),
             hold.amount(),
         );
+        let now = gateway.inner.clock.now();
+        gateway
+            .inner
+            .rates
+            .note(&call.rates, bill.tokens.output, now);
+        if bill.quality == Quality::Exact && ended.finish == Finish::Complete && !call.lowered {
+            gateway.inner.expectations.note(
+                call.model.id,
+                call.visit.client_kind,
+                bill.tokens.output,
+            );
+        }
         let cost = call
             .price
             .cost
@@ -96,7 +108,7 @@ type Ending = std::pin::Pin<Box<dyn Future<Output = Result<Settled, EndRefusal>>
 /// Rates what was metered. What was only counted here never comes to more than was held.
 pub(super) fn bill(call: &Call, metered: &Metered, held: Credits) -> Bill {
     let charge = charge_ceil(&call.price.sale, &metered.tokens, call.multiplier_ppm);
-    let incredible = held.nanos().saturating_mul(INCREDIBLE).max(1);
+    let incredible = call.bound.nanos().saturating_mul(INCREDIBLE).max(1);
     match charge {
         Ok(charge) if metered.exact && charge.nanos() <= incredible => Bill {
             tokens: metered.tokens,

@@ -16,6 +16,7 @@ pub enum Code {
     KeyExpired,
     InsufficientCredits,
     InDebt,
+    SpendCapReached,
     UserBanned,
     TenantSuspended,
     WalletFrozen,
@@ -31,6 +32,7 @@ pub enum Code {
     RequestTooLarge,
     UnsupportedMediaType,
     ConcurrencyLimit,
+    RateLimited,
     QuotaExhausted,
     UpstreamError,
     NoChannel,
@@ -46,7 +48,7 @@ type Facts = (&'static str, u16, &'static str, &'static str);
 
 impl Code {
     /// Every code, for docs and tests.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::InvalidRequest,
         Self::ModelRequired,
         Self::MissingKey,
@@ -56,6 +58,7 @@ impl Code {
         Self::KeyExpired,
         Self::InsufficientCredits,
         Self::InDebt,
+        Self::SpendCapReached,
         Self::UserBanned,
         Self::TenantSuspended,
         Self::WalletFrozen,
@@ -71,6 +74,7 @@ impl Code {
         Self::RequestTooLarge,
         Self::UnsupportedMediaType,
         Self::ConcurrencyLimit,
+        Self::RateLimited,
         Self::QuotaExhausted,
         Self::UpstreamError,
         Self::NoChannel,
@@ -101,6 +105,12 @@ impl Code {
                 "billing_error",
             ),
             Self::InDebt => ("in_debt", 402, "insufficient_quota", "billing_error"),
+            Self::SpendCapReached => (
+                "spend_cap_reached",
+                402,
+                "insufficient_quota",
+                "billing_error",
+            ),
             Self::UserBanned => ("user_banned", 403, right, right),
             Self::TenantSuspended => ("tenant_suspended", 403, right, right),
             Self::WalletFrozen => ("wallet_frozen", 403, right, right),
@@ -121,6 +131,7 @@ impl Code {
                 "rate_limit_error",
                 "rate_limit_error",
             ),
+            Self::RateLimited => ("rate_limited", 429, "rate_limit_error", "rate_limit_error"),
             Self::QuotaExhausted => (
                 "quota_exhausted",
                 429,
@@ -182,13 +193,15 @@ impl Code {
             | Self::KeyExpired
             | Self::GroupMismatch
             | Self::ProtocolNotAllowed
-            | Self::ClientNotAllowed => Some("/console/keys"),
+            | Self::ClientNotAllowed
+            | Self::SpendCapReached => Some("/console/keys"),
             Self::InsufficientCredits | Self::InDebt | Self::CreditExhausted => {
                 Some("/console/redeem")
             }
-            Self::ModelNotInPlan | Self::QuotaExhausted | Self::ConcurrencyLimit => {
-                Some("/console")
-            }
+            Self::ModelNotInPlan
+            | Self::QuotaExhausted
+            | Self::RateLimited
+            | Self::ConcurrencyLimit => Some("/console"),
             Self::InvalidRequest
             | Self::ModelBlocked
             | Self::ModelNotFound
@@ -234,6 +247,8 @@ mod tests {
             (Code::ModelNotFound, Some(false)),
             (Code::QuotaExhausted, Some(false)),
             (Code::ConcurrencyLimit, Some(true)),
+            (Code::RateLimited, Some(true)),
+            (Code::SpendCapReached, Some(false)),
             (Code::NoChannel, Some(true)),
             (Code::InvalidRequest, None),
         ] {

@@ -17,6 +17,10 @@ use super::size::{self, Size};
 
 /// What a request says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that a request may state"
+)]
 pub(crate) struct Reading {
     /// The model asked for; empty where the request names none.
     pub(crate) model: String,
@@ -28,6 +32,8 @@ pub(crate) struct Reading {
     pub(crate) choices: u64,
     /// Whether the request leans on state kept upstream, whose size its body does not show.
     pub(crate) stateful: bool,
+    /// Whether tools or thinking are asked for, so that an answer cut short is worth little.
+    pub(crate) demanding: bool,
     /// Whether the client asked for the usage event of a chat stream itself.
     pub(crate) usage_asked: bool,
     pub(crate) size: Size,
@@ -41,6 +47,9 @@ struct Spans {
     model: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
     max_tokens: Option<Range<usize>>,
+    max_completion_tokens: Option<Range<usize>>,
+    max_output_tokens: Option<Range<usize>>,
+    thinking: Option<Range<usize>>,
 }
 
 /// What is wrong with a request, and which field to look at.
@@ -51,6 +60,8 @@ pub(crate) struct BadRequest {
     pub(crate) message: String,
 }
 
+/// The smallest thinking budget that providers take.
+const THINKING_MIN: u64 = 1_024;
 /// The most answers one request may ask for.
 const MAX_CHOICES: u64 = 128;
 
@@ -75,6 +86,9 @@ pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadReque
         model: fields.model.map(|raw| span(text, raw)),
         stream_options: fields.stream_options.map(|raw| span(text, raw)),
         max_tokens: fields.max_tokens.map(|raw| span(text, raw)),
+        max_completion_tokens: fields.max_completion_tokens.map(|raw| span(text, raw)),
+        max_output_tokens: fields.max_output_tokens.map(|raw| span(text, raw)),
+        thinking: fields.thinking.map(|raw| span(text, raw)),
     };
     Ok(Reading {
         model: parse::<String>("model", fields.model, "a string")?.unwrap_or_default(),
@@ -88,6 +102,7 @@ pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadReque
         ]
         .into_iter()
         .any(is_set),
+        demanding: demanding(&fields),
         usage_asked: asks_usage(fields.stream_options),
         size: size::measure(body),
         spans,
@@ -121,6 +136,84 @@ impl Reading {
             edits.set(self, "max_tokens", present, &output_limit.to_string());
         }
         edits.apply(body)
+    }
+
+    /// The body with its output limit lowered to `limit`, and a thinking budget in proportion. `chat_name` is how the
+    /// upstream calls the limit in a chat request that has none.
+    pub(crate) fn lowered(
+        &self,
+        protocol: Protocol,
+        body: &Bytes,
+        limit: u64,
+        chat_name: &'static str,
+    ) -> Bytes {
+        let spans = &self.spans;
+        let mut edits = Edits::default();
+        let (usual, names) = match protocol {
+            Protocol::Responses => (
+                "max_output_tokens",
+                vec![("max_output_tokens", &spans.max_output_tokens)],
+            ),
+            Protocol::Chat => (
+                chat_name,
+                vec![
+                    ("max_tokens", &spans.max_tokens),
+                    ("max_completion_tokens", &spans.max_completion_tokens),
+                ],
+            ),
+            Protocol::Messages | Protocol::Embeddings => {
+                ("max_tokens", vec![("max_tokens", &spans.max_tokens)])
+            }
+        };
+        let mut said = false;
+        for (name, span) in names {
+            let present = span.clone().filter(|span| {
+                let raw = body.get(span.clone()).unwrap_or_default();
+                raw != b"null"
+            });
+            if present.is_some() {
+                edits.set(self, name, present, &limit.to_string());
+                said = true;
+            }
+        }
+        if !said {
+            let null = match (protocol, usual) {
+                (Protocol::Chat, "max_completion_tokens") => spans.max_completion_tokens.clone(),
+                (Protocol::Responses, _) => spans.max_output_tokens.clone(),
+                _ => spans.max_tokens.clone(),
+            };
+            edits.set(self, usual, null, &limit.to_string());
+        }
+        self.lower_thinking(body, limit, &mut edits);
+        edits.apply(body)
+    }
+
+    fn lower_thinking(&self, body: &Bytes, limit: u64, edits: &mut Edits) {
+        let Some(span) = self.spans.thinking.clone() else {
+            return;
+        };
+        let Some(mut thinking) = body
+            .get(span.clone())
+            .and_then(|raw| serde_json::from_slice::<serde_json::Map<_, _>>(raw).ok())
+        else {
+            return;
+        };
+        let Some(budget) = thinking
+            .get("budget_tokens")
+            .and_then(serde_json::Value::as_u64)
+        else {
+            return;
+        };
+        let asked = u128::from(self.max_output.unwrap_or(budget.saturating_mul(2)).max(1));
+        let share = u128::from(budget).saturating_mul(u128::from(limit)) / asked;
+        let lowered = u64::try_from(share)
+            .unwrap_or(budget)
+            .max(THINKING_MIN)
+            .min(limit.saturating_sub(1))
+            .min(budget);
+        thinking.insert("budget_tokens".to_owned(), lowered.into());
+        let value = serde_json::Value::Object(thinking).to_string();
+        edits.set(self, "thinking", Some(span), &value);
     }
 
     /// Adds `include_usage` to the client's own stream options and leaves the others as they are.
@@ -194,6 +287,7 @@ macro_rules! fields {
 fields! {
     model, messages, input, stream, stream_options, max_tokens, max_completion_tokens, max_output_tokens, n,
     previous_response_id, conversation, prompt, background, service_tier, speed,
+    tools, functions, thinking, reasoning, reasoning_effort,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +359,25 @@ fn unmetered(fields: &Fields<'_>) -> Result<(), BadRequest> {
         }
     }
     Ok(())
+}
+
+/// Whether tools or thinking are asked for.
+fn demanding(fields: &Fields<'_>) -> bool {
+    let lists = |value: Option<&RawValue>| {
+        value.is_some_and(|raw| raw.get().starts_with('[') && raw.get() != "[]")
+    };
+    let off = |raw: &RawValue| {
+        ["disabled", "none", "minimal"]
+            .iter()
+            .any(|word| raw.get().contains(word))
+    };
+    let thinks =
+        |value: Option<&RawValue>| value.is_some_and(|raw| raw.get() != "null" && !off(raw));
+    lists(fields.tools)
+        || lists(fields.functions)
+        || thinks(fields.thinking)
+        || thinks(fields.reasoning)
+        || thinks(fields.reasoning_effort)
 }
 
 fn streamed(protocol: Protocol, fields: &Fields<'_>) -> Result<bool, BadRequest> {
@@ -389,6 +502,106 @@ mod tests {
 
         let embeddings = reading(Embeddings, r#"{"input":[1,2],"stream":true}"#);
         assert!(!embeddings.streamed);
+    }
+
+    #[test]
+    fn a_lowered_limit_replaces_the_one_that_is_there_and_takes_thinking_with_it() {
+        let table = [
+            (
+                Chat,
+                r#"{"messages":[1],"max_tokens":9000}"#,
+                r#"{"messages":[1],"max_tokens":500}"#,
+            ),
+            (
+                Chat,
+                r#"{"messages":[1],"max_tokens":9, "max_completion_tokens":9000}"#,
+                r#"{"messages":[1],"max_tokens":500, "max_completion_tokens":500}"#,
+            ),
+            (
+                Chat,
+                r#"{"messages":[1]}"#,
+                r#"{"max_completion_tokens":500,"messages":[1]}"#,
+            ),
+            (
+                Chat,
+                r#"{"messages":[1],"max_completion_tokens":null}"#,
+                r#"{"messages":[1],"max_completion_tokens":500}"#,
+            ),
+            (
+                Responses,
+                r#"{"input":"hi"}"#,
+                r#"{"max_output_tokens":500,"input":"hi"}"#,
+            ),
+            (
+                Responses,
+                r#"{"input":"hi","max_output_tokens":null}"#,
+                r#"{"input":"hi","max_output_tokens":500}"#,
+            ),
+            (
+                Messages,
+                r#"{"messages":[1]}"#,
+                r#"{"max_tokens":500,"messages":[1]}"#,
+            ),
+        ];
+        for (protocol, before, after) in table {
+            let lowered = reading(protocol, before).lowered(
+                protocol,
+                &body(before),
+                500,
+                "max_completion_tokens",
+            );
+            assert_eq!(lowered, body(after), "{before}");
+            let again = read(protocol, &lowered).expect("a good request");
+            assert_eq!(again.max_output, Some(500));
+        }
+
+        let thinking = r#"{"messages":[1],"max_tokens":64000,"thinking":{"type":"enabled","budget_tokens":32000}}"#;
+        let lowered = |limit| {
+            let lowered = reading(Messages, thinking).lowered(Messages, &body(thinking), limit, "");
+            String::from_utf8(lowered.to_vec()).expect("text")
+        };
+        assert!(
+            lowered(8_000).contains("\"budget_tokens\":4000"),
+            "{}",
+            lowered(8_000)
+        );
+        assert!(
+            lowered(1_600).contains("\"budget_tokens\":1024"),
+            "{}",
+            lowered(1_600)
+        );
+    }
+
+    #[test]
+    fn tools_and_thinking_make_a_request_demanding() {
+        let table = [
+            (Chat, r#"{"messages":[1]}"#, false),
+            (Chat, r#"{"messages":[1],"tools":[]}"#, false),
+            (Chat, r#"{"messages":[1],"tools":[{}]}"#, true),
+            (Chat, r#"{"messages":[1],"functions":[{}]}"#, true),
+            (Chat, r#"{"messages":[1],"reasoning_effort":"high"}"#, true),
+            (Chat, r#"{"messages":[1],"reasoning_effort":"none"}"#, false),
+            (
+                Responses,
+                r#"{"input":"hi","reasoning":{"effort":"low"}}"#,
+                true,
+            ),
+            (Responses, r#"{"input":"hi","reasoning":null}"#, false),
+            (
+                Messages,
+                r#"{"messages":[1],"thinking":{"type":"enabled","budget_tokens":1024}}"#,
+                true,
+            ),
+            (
+                Messages,
+                r#"{"messages":[1],"thinking":{"type":"disabled"}}"#,
+                false,
+            ),
+        ];
+
+        for (protocol, text, demanding) in table {
+            assert_eq!(reading(protocol, text).demanding, demanding, "{text}");
+        }
     }
 
     #[test]

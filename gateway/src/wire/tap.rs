@@ -51,6 +51,10 @@ pub(crate) struct Metered {
 
 /// Watches one answer.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that an event may bring, in any order"
+)]
 pub(crate) struct Tap {
     protocol: Protocol,
     reported: Option<Tokens>,
@@ -59,6 +63,8 @@ pub(crate) struct Tap {
     /// The upstream's last word on usage was heard.
     usage_final: bool,
     finished: bool,
+    /// The answer stopped at its output limit.
+    truncated: bool,
     delivered: bool,
     text: TextCount,
 }
@@ -79,6 +85,7 @@ impl Tap {
             anomaly: None,
             usage_final: false,
             finished: false,
+            truncated: false,
             delivered: false,
             text: TextCount::default(),
         }
@@ -115,6 +122,7 @@ impl Tap {
             Protocol::Embeddings => whole.data,
         };
         self.report(whole.usage);
+        self.truncated = whole.is_truncated();
         let Some(answer) = answer.filter(|raw| raw.get() != "null") else {
             return match whole.error {
                 Some(error) if error.get() != "null" => Seen::Failure(failure(error)),
@@ -138,6 +146,11 @@ impl Tap {
     /// Whether the answer came to its proper end. A chat stream may end after its finish reason without `[DONE]`.
     pub(crate) fn finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether the answer stopped at its output limit, as far as it has come.
+    pub(crate) fn truncated(&self) -> bool {
+        self.truncated
     }
 
     /// What is wrong with the usage that the upstream reported.
@@ -192,6 +205,7 @@ impl Tap {
             if choice.finish_reason.is_some_and(|raw| raw.get() != "null") {
                 self.finished = true;
             }
+            self.truncated |= is_word(choice.finish_reason, "length");
             if let Some(delta) = &choice.delta {
                 self.count_delta(delta);
             }
@@ -233,6 +247,7 @@ impl Tap {
             "response.completed" | "response.incomplete" => {
                 let response: Whole<'_> = serde_json::from_str(event.response?.get()).ok()?;
                 self.report(response.usage);
+                self.truncated = response.is_truncated();
                 self.usage_final = true;
                 Some(Seen::End)
             }
@@ -265,6 +280,10 @@ impl Tap {
             }
             "message_delta" => {
                 self.report(event.usage);
+                let delta = event
+                    .delta
+                    .and_then(|raw| serde_json::from_str::<Whole<'_>>(raw.get()).ok());
+                self.truncated |= delta.is_some_and(|delta| delta.is_truncated());
                 self.usage_final |= event.usage.is_some();
                 Some(Seen::Content)
             }
@@ -310,6 +329,10 @@ struct Whole<'a> {
     #[serde(borrow)]
     choices: Option<&'a RawValue>,
     #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    incomplete_details: Option<&'a RawValue>,
+    #[serde(borrow)]
     output: Option<&'a RawValue>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
@@ -331,6 +354,24 @@ struct Chunk<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow)]
     x_groq: Option<Groq<'a>>,
+}
+
+impl Whole<'_> {
+    /// Whether it stopped at its output limit, by the word of its protocol.
+    fn is_truncated(&self) -> bool {
+        let choices = self
+            .choices
+            .map(|raw| serde_json::from_str::<Vec<Choice<'_>>>(raw.get()));
+        let cut = |choice: &Choice<'_>| is_word(choice.finish_reason, "length");
+        let details = self.incomplete_details.map(RawValue::get);
+        is_word(self.stop_reason, "max_tokens")
+            || choices.is_some_and(|choices| choices.is_ok_and(|choices| choices.iter().any(cut)))
+            || details.is_some_and(|details| details.contains("\"max_output_tokens\""))
+    }
+}
+
+fn is_word(raw: Option<&RawValue>, word: &str) -> bool {
+    raw.is_some_and(|raw| raw.get().trim_matches('"') == word)
 }
 
 #[derive(Deserialize)]

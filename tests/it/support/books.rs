@@ -144,6 +144,8 @@ impl Books {
             multiplier_ppm: 1_000_000,
             channel: None,
             amount: nanos(amount),
+            least: nanos(amount),
+            expected_output: None,
             input_tokens: 10,
             output_cap: 100,
             protocol: Protocol::Chat,

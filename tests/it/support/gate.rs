@@ -74,8 +74,8 @@ pub struct Gate {
     pub clock: Clock,
     pub gateway: Gateway,
     pub base: String,
+    pub lanes: Lanes,
     keys: Keys,
-    lanes: Lanes,
     server: ServerHandle,
     http: reqwest::Client,
 }
@@ -105,6 +105,7 @@ impl Gate {
         config.heartbeat = Duration::from_millis(200);
         config.idle = Duration::from_millis(600);
         config.drain = Duration::from_secs(5);
+        config.patience = Duration::from_millis(50);
         config.sandbox_pace = Duration::ZERO;
         adjust(&mut config);
         let gateway = Gateway::new(
@@ -266,11 +267,22 @@ impl Gate {
 
     /// Adds a priced model without channels.
     pub async fn add_model(&self, name: &str, kind: model::Kind) -> ModelId {
+        self.add_model_with(name, kind, 1_000, OUTPUT_NANOS).await
+    }
+
+    /// As [`Gate::add_model`], with so much output at most and at another price.
+    pub async fn add_model_with(
+        &self,
+        name: &str,
+        kind: model::Kind,
+        max_output: i64,
+        output_nanos: i64,
+    ) -> ModelId {
         let order = AddModel {
             name: name.to_owned(),
             kind,
             context_window: Some(100_000),
-            max_output: Some(1_000),
+            max_output: Some(max_output),
             capabilities: Vec::new(),
         };
         let id = billing::shop::model::add(&self.till.db, order, Actor::System, NOW)
@@ -284,7 +296,7 @@ impl Gate {
                 cache_read: Some(per_million(CACHED_NANOS)),
                 cache_write_short: Some(per_million(WRITTEN_NANOS)),
                 cache_write_long: None,
-                output: per_million(OUTPUT_NANOS),
+                output: per_million(output_nanos),
             },
             long_prompt: None,
             per_request: Credits::ZERO,
@@ -475,6 +487,7 @@ fn serve(gateway: &Gateway) -> (ServerHandle, String) {
             .configure(gateway::routes::configure)
     })
     .workers(1)
+    .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(10)
     .bind("127.0.0.1:0")

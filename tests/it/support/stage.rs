@@ -204,6 +204,7 @@ impl Stage {
         let daily = Rule::Quota {
             name: "daily".to_owned(),
             window: Window::Day,
+            models: Vec::new(),
             limit: Quantity::Requests(1),
         };
         self.on_plan(quota.right.tenant(), "quota", daily).await;

@@ -5,9 +5,11 @@ use super::connect::{self, Client, SwitchLink, Target};
 use crate::{
     Error,
     frame::{Answer, Faults, Page, Protected, SignedIn, State, reply},
+    pages::limit::Fields,
     words::{Phrase, format, phrase},
 };
 use askama::Template;
+use billing::cap::{self, CapError, Limit, SetCaps, Whose};
 use entity::{
     Database, GroupId, Platform, Timestamp, channel, channel_model, group, group_channel, model,
 };
@@ -28,6 +30,7 @@ struct NewKeyPage {
     name: String,
     groups: Vec<GroupChoice>,
     expiries: Vec<ExpiryChoice>,
+    limits: Fields,
     faults: Faults,
 }
 
@@ -64,6 +67,22 @@ pub(crate) struct Form {
     group: String,
     #[serde(default)]
     expiry: String,
+    #[serde(default)]
+    spend: String,
+    #[serde(default)]
+    window: String,
+    #[serde(default)]
+    calls: String,
+}
+
+impl Form {
+    fn limits(&self) -> Fields {
+        Fields {
+            spend: self.spend.clone(),
+            window: self.window.clone(),
+            calls: self.calls.clone(),
+        }
+    }
 }
 
 /// The form.
@@ -83,15 +102,19 @@ pub(crate) async fn submit(
     Protected(form): Protected<Form>,
 ) -> Answer {
     let (db, now) = (&console.db, console.clock.now());
-    let order = match parse(&form, now) {
-        Ok(order) => order,
+    let (order, limits) = match parse(&form, now) {
+        Ok(parsed) => parsed,
         Err(faults) => return reply::refused(&form_page(db, page, form, faults).await?),
     };
 
     let issued = key::issue(db, &console.keys, &member, order, now).await;
 
     match issued {
-        Ok((secret, row)) => show_once(db, page, secret, &row).await,
+        Ok((secret, row)) => {
+            // Nobody has seen the key yet, so it never works without its limits.
+            limit(db, &member, &row, limits, now).await?;
+            show_once(db, page, secret, &row).await
+        }
         Err(error) => {
             let faults = refusal(error, now)?;
             reply::refused(&form_page(db, page, form, faults).await?)
@@ -99,7 +122,33 @@ pub(crate) async fn submit(
     }
 }
 
-fn parse(form: &Form, now: Timestamp) -> Result<IssueKey, Faults> {
+async fn limit(
+    db: &Database,
+    member: &SignedIn,
+    key: &entity::key::Model,
+    limits: Vec<Limit>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let order = SetCaps {
+        tenant: key.tenant_id,
+        whose: Whose::Key(key.id),
+        limits,
+        actor: member.actor(),
+        reason: None,
+    };
+    match cap::set(db, order, now).await {
+        Ok(()) => Ok(()),
+        Err(CapError::OutOfRange | CapError::TooMany | CapError::NoSuchBearer) => {
+            Err(Error::Malformed("spend".to_owned()))
+        }
+        Err(CapError::Store(fault)) => Err(Error::Store(fault)),
+    }
+}
+
+fn parse(form: &Form, now: Timestamp) -> Result<(IssueKey, Vec<Limit>), Faults> {
     let mut faults = Faults::none();
     let name = KeyName::parse(&form.name).map_err(|fault| match fault {
         NameFault::Empty => phrase("name-empty"),
@@ -117,12 +166,16 @@ fn parse(form: &Form, now: Timestamp) -> Result<IssueKey, Faults> {
             .map(Some),
     };
     let expires_at = faults.take("expiry", expiry(&form.expiry, now));
-    match (name, group, expires_at) {
-        (Some(name), Some(group), Some(expires_at)) => Ok(IssueKey {
-            group,
-            expires_at,
-            ..IssueKey::named(name)
-        }),
+    let limits = form.limits().read(&mut faults);
+    match (name, group, expires_at, limits) {
+        (Some(name), Some(group), Some(expires_at), Some(limits)) => {
+            let order = IssueKey {
+                group,
+                expires_at,
+                ..IssueKey::named(name)
+            };
+            Ok((order, limits))
+        }
         _ => Err(faults),
     }
 }
@@ -203,6 +256,7 @@ async fn form_page(
     Ok(NewKeyPage {
         groups: choices.collect(),
         expiries: expiries(&form.expiry),
+        limits: form.limits(),
         name: form.name,
         page,
         faults,

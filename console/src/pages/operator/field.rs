@@ -30,7 +30,7 @@ pub(super) fn reason(value: &str) -> Result<Reason, Phrase> {
 }
 
 /// Credits, zero or more.
-pub(super) fn credits(value: &str) -> Result<Credits, Phrase> {
+pub(in crate::pages) fn credits(value: &str) -> Result<Credits, Phrase> {
     match Credits::parse(value) {
         Ok(credits) if !credits.is_negative() && credits <= Credits::MAX => Ok(credits),
         Ok(_) => Err(phrase("op-fault-range")),
@@ -39,7 +39,7 @@ pub(super) fn credits(value: &str) -> Result<Credits, Phrase> {
 }
 
 /// Credits above zero.
-pub(super) fn some_credits(value: &str) -> Result<Credits, Phrase> {
+pub(in crate::pages) fn some_credits(value: &str) -> Result<Credits, Phrase> {
     credits(value).and_then(|credits| {
         if credits.is_positive() {
             Ok(credits)
@@ -50,7 +50,7 @@ pub(super) fn some_credits(value: &str) -> Result<Credits, Phrase> {
 }
 
 /// What `read` makes of a field, or nothing where it is empty.
-pub(super) fn optional<T>(
+pub(in crate::pages) fn optional<T>(
     value: &str,
     read: impl FnOnce(&str) -> Result<T, Phrase>,
 ) -> Result<Option<T>, Phrase> {
@@ -62,7 +62,10 @@ pub(super) fn optional<T>(
 }
 
 /// A whole number within bounds.
-pub(super) fn number(value: &str, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, Phrase> {
+pub(in crate::pages) fn number(
+    value: &str,
+    bounds: std::ops::RangeInclusive<i64>,
+) -> Result<i64, Phrase> {
     let number = i64::from_str(value.trim()).map_err(|_| phrase("op-fault-number"))?;
     if bounds.contains(&number) {
         Ok(number)

@@ -1,6 +1,7 @@
 //! Members as operators see them.
 
 pub(crate) mod ban;
+pub(crate) mod limits;
 pub(crate) mod unban;
 
 use crate::{Console, Error, pages::operator::reasoned::Outcome};

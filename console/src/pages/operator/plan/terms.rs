@@ -101,18 +101,23 @@ impl Entered {
             Rule::Quota {
                 limit: Quantity::Credits(credits),
                 window: Window::Day,
+                models,
                 ..
-            } => {
+            } if models.is_empty() => {
                 self.daily_credits = credits.to_string();
             }
             Rule::Quota {
                 limit: Quantity::Requests(calls),
                 window: Window::Day,
+                models,
                 ..
-            } => {
+            } if models.is_empty() => {
                 self.daily_requests = calls.to_string();
             }
-            Rule::Quota { .. } | Rule::Groups { .. } | Rule::Multiplier { .. } => {}
+            Rule::Quota { .. }
+            | Rule::Rate { .. }
+            | Rule::Groups { .. }
+            | Rule::Multiplier { .. } => {}
         }
     }
 
@@ -170,13 +175,14 @@ fn daily(name: &str, limit: Quantity) -> Rule {
         name: name.to_owned(),
         window: Window::Day,
         limit,
+        models: Vec::new(),
     }
 }
 
 fn has_no_field(rule: &Rule) -> bool {
     match rule {
-        Rule::Groups { .. } | Rule::Multiplier { .. } => true,
-        Rule::Quota { window, .. } => *window != Window::Day,
+        Rule::Groups { .. } | Rule::Rate { .. } | Rule::Multiplier { .. } => true,
+        Rule::Quota { window, models, .. } => *window != Window::Day || !models.is_empty(),
         Rule::ModelsAllowed { .. } | Rule::ModelsBlocked { .. } | Rule::Concurrency { .. } => false,
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod add_member;
 pub(crate) mod adjust;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod resume;
 pub(crate) mod show;

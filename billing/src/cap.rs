@@ -1,0 +1,400 @@
+//! Limits that a tenant, a member, a key or a credit line has of its own, beside those of plans. They bind in the
+//! transaction of the hold, but for those of a minute, which every process of the gateway counts by itself.
+
+use crate::{
+    admission::broken,
+    bulk,
+    plan::{HOURS_MAX, Pattern, Quantity, Rate, Window},
+};
+use entity::{
+    Actor, Credits, Database, KeyId, MemberId, RuleId, Scoped, TenantId, Timestamp, Tx, WalletId,
+    audit_trail,
+    cap::{Bearer, Column, Entity, Meter, Model},
+    key, member, wallet,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder};
+use uuid::Uuid;
+
+/// Limits that one bearer may have.
+const CAPS_MAX: usize = 16;
+/// Model patterns that one limit may have.
+const MODELS_MAX: usize = 64;
+
+/// A limit with whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// Its counters are kept under it.
+    pub id: RuleId,
+    /// What kind of thing has it.
+    pub bearer: Bearer,
+    /// Which tenant, member, key, or wallet.
+    pub subject: Uuid,
+    /// What it says.
+    pub limit: Limit,
+}
+
+/// What a limit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So many calls at once.
+    OpenCalls(u32),
+    /// So much in each window, by calls of models that fit one of the patterns; without any, by every call.
+    Quota {
+        /// When it starts anew.
+        window: Window,
+        /// How much.
+        most: Quantity,
+        /// For which models.
+        models: Vec<Pattern>,
+    },
+    /// So many calls a minute, approximately.
+    RequestsPerMinute(u64),
+    /// So many tokens a minute, approximately.
+    TokensPerMinute(u64),
+}
+
+/// Whose limits are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All calls of the tenant.
+    Tenant,
+    /// A member's.
+    Member(MemberId),
+    /// A key's.
+    Key(KeyId),
+    /// What may become debt; a quota of credits only.
+    CreditLine(WalletId),
+}
+
+/// Limits to set.
+#[derive(Clone, Debug)]
+pub struct SetCaps {
+    /// In which tenant.
+    pub tenant: TenantId,
+    /// Whose.
+    pub whose: Whose,
+    /// All of them; what is not in here is lifted.
+    pub limits: Vec<Limit>,
+    /// Who decides.
+    pub actor: Actor,
+    /// Why, where an operator does.
+    pub reason: Option<String>,
+}
+
+/// Why limits are not set. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CapError {
+    /// A limit of nothing or past every balance, a window of no length, or two limits of one kind.
+    #[error("a limit is out of range or said twice")]
+    OutOfRange,
+    /// More limits than are read at every call.
+    #[error("more than {CAPS_MAX} limits")]
+    TooMany,
+    /// The tenant has no such member or key.
+    #[error("no such bearer")]
+    NoSuchBearer,
+    /// The database failed.
+    #[error("the store failed")]
+    Store(#[from] DbErr),
+}
+
+impl Limit {
+    /// A limit on credits for every model.
+    pub fn credits(window: Window, most: Credits) -> Self {
+        Self::Quota {
+            window,
+            most: Quantity::Credits(most),
+            models: Vec::new(),
+        }
+    }
+
+    fn meter(&self) -> Meter {
+        match self {
+            Self::OpenCalls(_) => Meter::OpenCalls,
+            Self::Quota {
+                most: Quantity::Credits(_),
+                ..
+            } => Meter::Credits,
+            Self::Quota {
+                most: Quantity::Requests(_),
+                ..
+            } => Meter::Requests,
+            Self::RequestsPerMinute(_) => Meter::RequestsPerMinute,
+            Self::TokensPerMinute(_) => Meter::TokensPerMinute,
+        }
+    }
+
+    fn most(&self) -> Option<i64> {
+        match self {
+            Self::OpenCalls(calls) => Some(i64::from(*calls)),
+            Self::Quota { most, .. } => Some(most.units()),
+            Self::RequestsPerMinute(most) | Self::TokensPerMinute(most) => {
+                i64::try_from(*most).ok()
+            }
+        }
+    }
+
+    /// The window and the models as they are stored, where the limit has any.
+    fn scope(&self) -> (String, String) {
+        let Self::Quota { window, models, .. } = self else {
+            return (String::new(), "[]".to_owned());
+        };
+        let models: Vec<&str> = models.iter().map(Pattern::as_str).collect();
+        let json = |fault: serde_json::Error| fault.to_string();
+        (
+            serde_json::to_string(window).unwrap_or_else(json),
+            serde_json::to_string(&models).unwrap_or_else(json),
+        )
+    }
+
+    fn is_in_range(&self) -> bool {
+        let sensible = match self {
+            Self::Quota { window, models, .. } => {
+                window.is_in_range() && models.len() <= MODELS_MAX
+            }
+            Self::OpenCalls(_) | Self::RequestsPerMinute(_) | Self::TokensPerMinute(_) => true,
+        };
+        sensible
+            && self
+                .most()
+                .is_some_and(|most| (1..=Credits::MAX.nanos()).contains(&most))
+    }
+}
+
+impl Cap {
+    /// A stored limit.
+    pub(crate) fn of(row: &Model) -> Result<Self, DbErr> {
+        let fault = |column: &str| broken(column, row.id);
+        let count = || u64::try_from(row.most).map_err(|_| fault("cap.most"));
+        let limit = match row.meter {
+            Meter::OpenCalls => {
+                Limit::OpenCalls(u32::try_from(row.most).map_err(|_| fault("cap.most"))?)
+            }
+            Meter::Credits | Meter::Requests => {
+                let models: Vec<String> =
+                    serde_json::from_str(&row.models).map_err(|_| fault("cap.models"))?;
+                let patterns: Result<_, _> =
+                    models.iter().map(|model| Pattern::parse(model)).collect();
+                Limit::Quota {
+                    window: serde_json::from_str(&row.window).map_err(|_| fault("cap.window"))?,
+                    most: if row.meter == Meter::Credits {
+                        Quantity::Credits(Credits::from_nanos(row.most))
+                    } else {
+                        Quantity::Requests(row.most)
+                    },
+                    models: patterns.map_err(|_| fault("cap.models"))?,
+                }
+            }
+            Meter::RequestsPerMinute => Limit::RequestsPerMinute(count()?),
+            Meter::TokensPerMinute => Limit::TokensPerMinute(count()?),
+        };
+        Ok(Self {
+            id: row.id,
+            bearer: row.bearer,
+            subject: row.subject_id,
+            limit,
+        })
+    }
+
+    /// What it lets pass in a minute.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        match self.limit {
+            Limit::RequestsPerMinute(most) => Some(Rate {
+                requests: Some(most),
+                tokens: None,
+            }),
+            Limit::TokensPerMinute(most) => Some(Rate {
+                requests: None,
+                tokens: Some(most),
+            }),
+            Limit::OpenCalls(_) | Limit::Quota { .. } => None,
+        }
+    }
+}
+
+impl Whose {
+    fn bearer(self, tenant: TenantId) -> (Bearer, Uuid) {
+        match self {
+            Self::Tenant => (Bearer::Tenant, tenant.uuid()),
+            Self::Member(member) => (Bearer::Member, member.uuid()),
+            Self::Key(key) => (Bearer::Key, key.uuid()),
+            Self::CreditLine(wallet) => (Bearer::CreditLine, wallet.uuid()),
+        }
+    }
+
+    async fn is_there(self, tx: &impl ConnectionTrait, tenant: TenantId) -> Result<bool, DbErr> {
+        Ok(match self {
+            Self::Tenant => true,
+            Self::Member(id) => member::Entity::of(tenant)
+                .filter(member::Column::Id.eq(id))
+                .one(tx)
+                .await?
+                .is_some(),
+            Self::Key(id) => key::Entity::of(tenant)
+                .filter(key::Column::Id.eq(id))
+                .one(tx)
+                .await?
+                .is_some(),
+            Self::CreditLine(id) => wallet::Entity::of(tenant)
+                .filter(wallet::Column::Id.eq(id))
+                .one(tx)
+                .await?
+                .is_some(),
+        })
+    }
+}
+
+/// The limits of one bearer, in the order they were set.
+///
+/// # Errors
+/// When the database does not answer, or a row does not read.
+pub async fn list(db: &Database, tenant: TenantId, whose: Whose) -> Result<Vec<Cap>, DbErr> {
+    let (_, subject) = whose.bearer(tenant);
+    let rows = Entity::of(tenant)
+        .filter(Column::SubjectId.eq(subject))
+        .order_by_asc(Column::Id)
+        .all(db.read())
+        .await?;
+    rows.iter().map(Cap::of).collect()
+}
+
+/// Sets all limits of one bearer; they bind at the next hold. One that was there and only changes its amount counts on
+/// where it stood.
+///
+/// # Errors
+/// [`CapError`].
+pub async fn set(db: &Database, order: SetCaps, now: Timestamp) -> Result<(), CapError> {
+    db.write(move |tx| Box::pin(async move { set_in(tx, &order, now).await }))
+        .await
+}
+
+/// As [`set`], in the transaction of what causes it.
+///
+/// # Errors
+/// [`CapError`]; the caller must then roll back.
+pub async fn set_in(tx: &Tx, order: &SetCaps, now: Timestamp) -> Result<(), CapError> {
+    if order.limits.len() > CAPS_MAX {
+        return Err(CapError::TooMany);
+    }
+    if !order.limits.iter().all(Limit::is_in_range) {
+        return Err(CapError::OutOfRange);
+    }
+    if !order.whose.is_there(tx, order.tenant).await? {
+        return Err(CapError::NoSuchBearer);
+    }
+    let (bearer, subject_id) = order.whose.bearer(order.tenant);
+    let before = Entity::of(order.tenant)
+        .filter(Column::SubjectId.eq(subject_id))
+        .all(tx)
+        .await?;
+    let mut rows: Vec<Model> = Vec::with_capacity(order.limits.len());
+    for limit in &order.limits {
+        let (window, models) = limit.scope();
+        let same = |row: &&Model| {
+            (row.meter, &row.window, &row.models) == (limit.meter(), &window, &models)
+        };
+        if rows.iter().any(|row| same(&row)) {
+            return Err(CapError::OutOfRange);
+        }
+        let known = before.iter().find(same);
+        rows.push(Model {
+            id: known.map_or_else(RuleId::fresh, |row| row.id),
+            created_at: known.map_or(now, |row| row.created_at),
+            tenant_id: order.tenant,
+            bearer,
+            subject_id,
+            meter: limit.meter(),
+            most: limit.most().ok_or(CapError::OutOfRange)?,
+            window,
+            models,
+        });
+    }
+    Entity::of_remove(order.tenant)
+        .filter(Column::SubjectId.eq(subject_id))
+        .filter(Column::Id.is_not_in(rows.iter().map(|row| row.id)))
+        .exec(tx)
+        .await?;
+    let limits: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            serde_json::json!({
+                "meter": row.meter, "window": row.window, "models": row.models, "most": row.most,
+            })
+        })
+        .collect();
+    bulk::replace::<Entity>(tx, rows).await?;
+    let entry = audit_trail::Entry {
+        actor: order.actor.clone(),
+        action: "cap.set",
+        subject: (word(bearer), subject_id.to_string()),
+        tenant: Some(order.tenant),
+        reason: order.reason.clone(),
+        detail: Some(serde_json::json!({ "limits": limits })),
+    };
+    audit_trail::append(tx, entry, now).await?;
+    Ok(())
+}
+
+fn word(bearer: Bearer) -> &'static str {
+    match bearer {
+        Bearer::Tenant => "tenant",
+        Bearer::Member => "member",
+        Bearer::Key => "key",
+        Bearer::CreditLine => "wallet",
+    }
+}
+
+/// The longest window from first use, in hours.
+pub const LONGEST_HOURS: u32 = HOURS_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_reads_as_it_was_written() {
+        let limits = [
+            Limit::OpenCalls(3),
+            Limit::credits(Window::Month, Credits::from_nanos(7)),
+            Limit::Quota {
+                window: Window::FirstUse { hours: 5 },
+                most: Quantity::Requests(40),
+                models: vec![Pattern::parse("claude-*").expect("a pattern")],
+            },
+            Limit::RequestsPerMinute(60),
+            Limit::TokensPerMinute(100_000),
+        ];
+        for limit in limits {
+            let (window, models) = limit.scope();
+            let row = Model {
+                id: RuleId::fresh(),
+                tenant_id: TenantId::fresh(),
+                bearer: Bearer::Key,
+                subject_id: KeyId::fresh().uuid(),
+                meter: limit.meter(),
+                window,
+                models,
+                most: limit.most().expect("in range"),
+                created_at: Timestamp::from_micros(0),
+            };
+            assert!(limit.is_in_range());
+            assert_eq!(Cap::of(&row).expect("it reads").limit, limit);
+        }
+    }
+
+    #[test]
+    fn a_limit_of_nothing_and_a_window_of_no_length_are_out_of_range() {
+        let table = [
+            Limit::OpenCalls(0),
+            Limit::credits(Window::Day, Credits::ZERO),
+            Limit::credits(Window::Day, Credits::from_nanos(-1)),
+            Limit::credits(Window::Day, Credits::from_nanos(i64::MAX)),
+            Limit::credits(Window::FirstUse { hours: 0 }, Credits::from_nanos(1)),
+            Limit::RequestsPerMinute(0),
+            Limit::TokensPerMinute(u64::MAX),
+        ];
+        for limit in table {
+            assert!(!limit.is_in_range(), "{limit:?}");
+        }
+    }
+}

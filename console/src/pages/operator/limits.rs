@@ -1,0 +1,81 @@
+//! The form of limits: for a tenant with its credit line, for a member without.
+
+use crate::{
+    frame::{Faults, Page},
+    pages::{limit::Fields, operator::field},
+    words::Phrase,
+};
+use askama::Template;
+use billing::cap::Limit;
+use entity::Credits;
+use identity::Reason;
+use serde::Deserialize;
+
+#[derive(Template)]
+#[template(path = "page/operator/limits.html")]
+pub(super) struct LimitsPage {
+    pub(super) page: Page,
+    pub(super) title: Phrase,
+    pub(super) back: String,
+    /// Whether there is a credit line to set.
+    pub(super) has_line: bool,
+    pub(super) form: Entered,
+    pub(super) faults: Faults,
+}
+
+/// The form as sent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Entered {
+    pub(super) line: String,
+    pub(super) monthly: String,
+    pub(super) spend: String,
+    pub(super) window: String,
+    pub(super) calls: String,
+    pub(super) reason: String,
+}
+
+/// What an operator wishes.
+pub(super) struct Wish {
+    pub(super) line: Credits,
+    pub(super) monthly: Option<Credits>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) reason: Reason,
+}
+
+impl Entered {
+    pub(super) fn fields(&self) -> Fields {
+        Fields {
+            spend: self.spend.clone(),
+            window: self.window.clone(),
+            calls: self.calls.clone(),
+        }
+    }
+
+    pub(super) fn filled(fields: Fields) -> Self {
+        Self {
+            spend: fields.spend,
+            window: fields.window,
+            calls: fields.calls,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<Wish, Faults> {
+        let mut faults = Faults::none();
+        let line = faults.take("line", field::optional(&self.line, field::credits));
+        let monthly = field::optional(&self.monthly, field::some_credits);
+        let monthly = faults.take("monthly", monthly);
+        let limits = self.fields().read(&mut faults);
+        let reason = faults.take("reason", field::reason(&self.reason));
+        match (line, monthly, limits, reason) {
+            (Some(line), Some(monthly), Some(limits), Some(reason)) => Ok(Wish {
+                line: line.unwrap_or(Credits::ZERO),
+                monthly,
+                limits,
+                reason,
+            }),
+            _ => Err(faults),
+        }
+    }
+}

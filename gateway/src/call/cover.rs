@@ -1,0 +1,224 @@
+//! What the hold pays for: the output limit is lowered to it before the call leaves, and while the answer streams the
+//! hold grows ahead of it.
+
+use std::time::Duration;
+
+use billing::{
+    admission::ExtendRefusal,
+    lane::Hold,
+    rating::{affordable_output, charge_ceil},
+};
+use bytes::Bytes;
+use entity::{Credits, Protocol};
+use outbound::provider;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::{Call, refusal::minute};
+use crate::{
+    catalog::Upstream,
+    error::{Code, Refusal},
+    wire::{
+        reading::{self, BadRequest},
+        tap::Tap,
+    },
+};
+
+/// How much of a hold is used when more is asked for, in hundredths.
+const ASK_AT: i64 = 80;
+/// A hold that was refused more does not ask again before this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a stream waits for its hold to grow.
+const GROWN_WITHIN: Duration = Duration::from_secs(3);
+/// Where the hold covers the output limit that the upstream was told, that limit is the guard: our own count goes by
+/// letters and may be wrong. Where the limit was lowered to the last credits, it counts past this much of the hold, in
+/// hundredths, in case the upstream does not heed it.
+const TOLD_SLACK: i64 = 200;
+/// The least worth a commit is this part of what is held.
+const LEAST_PART: i64 = 64;
+
+/// Lowers the output limit of a call to what its hold pays for, where that is less than was wished.
+pub(super) fn fit(call: &mut Call, held: Credits) -> Result<(), BadRequest> {
+    if held >= call.order.amount {
+        return Ok(());
+    }
+    let paid = affordable_output(
+        &call.price.sale,
+        call.input_expected,
+        held,
+        call.multiplier_ppm,
+    );
+    let limit = (paid.unwrap_or(0) / call.reading.choices.max(1)).max(1);
+    if limit >= call.output_limit {
+        return Ok(());
+    }
+    let chat_name = match call.channels.first().map(|channel| &channel.upstream) {
+        Some(Upstream::Provider {
+            kind: provider::Kind::OpenAi,
+            ..
+        }) => "max_completion_tokens",
+        _ => "max_tokens",
+    };
+    call.body = call
+        .reading
+        .lowered(call.protocol, &call.body, limit, chat_name);
+    call.reading = reading::read(call.protocol, &call.body)?;
+    call.output_limit = limit;
+    call.lowered = true;
+    Ok(())
+}
+
+/// Keeps a stream within what is held for it.
+#[derive(Debug)]
+pub(super) struct Cover {
+    ask_at: Instant,
+    refused: Option<ExtendRefusal>,
+}
+
+impl Cover {
+    pub(super) fn new() -> Self {
+        Self {
+            ask_at: Instant::now(),
+            refused: None,
+        }
+    }
+
+    /// Grows the hold where the answer comes near its end; answers why the stream has to end, if it has.
+    pub(super) async fn keep(
+        &mut self,
+        call: &Call,
+        hold: &mut Hold,
+        tap: &Tap,
+        client_is_gone: bool,
+    ) -> Option<Refusal> {
+        let tokens = tap.metered(call.reading.size.estimate).tokens;
+        let cost = charge_ceil(&call.price.sale, &tokens, call.multiplier_ppm).ok()?;
+        if hold.amount() >= call.bound || cost < part(hold.amount(), ASK_AT) {
+            return None;
+        }
+        if !call.lowered && !client_is_gone && Instant::now() >= self.ask_at {
+            self.grow(call, hold).await;
+        }
+        let expected = call.order.expected_output.unwrap_or(call.order.output_cap);
+        let end = if call.lowered {
+            part(hold.amount(), TOLD_SLACK)
+        } else if expected >= call.order.output_cap {
+            return None;
+        } else {
+            hold.amount()
+        };
+        (cost >= end).then(|| self.exhausted())
+    }
+
+    async fn grow(&mut self, call: &Call, hold: &mut Hold) {
+        let held = hold.amount();
+        let missing = call.bound.checked_sub(held).unwrap_or(Credits::ZERO);
+        let step = call.order.amount.max(part(held, 50)).min(missing);
+        let least = Credits::from_nanos(held.nanos() / LEAST_PART)
+            .max(Credits::from_nanos(1))
+            .min(step);
+        match timeout(GROWN_WITHIN, hold.grow(step, least)).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(refused)) => {
+                tracing::debug!(hold.id = %hold.id(), %refused, "a hold does not grow");
+                self.refused = Some(refused);
+            }
+            Err(_) => tracing::warn!(hold.id = %hold.id(), "a hold did not grow in time"),
+        }
+        self.ask_at = Instant::now() + ASK_AGAIN;
+    }
+
+    fn exhausted(&self) -> Refusal {
+        match &self.refused {
+            Some(ExtendRefusal::QuotaExhausted { resets_at }) => Refusal::new(
+                Code::CreditExhausted,
+                format!(
+                    "A quota ran out in the middle of the answer; it is whole again at {}. What was delivered is charged.",
+                    minute(*resets_at)
+                ),
+            ),
+            _ => ran_out(),
+        }
+    }
+}
+
+/// The credits ended before the answer did.
+pub(super) fn ran_out() -> Refusal {
+    Refusal::new(
+        Code::CreditExhausted,
+        "The credits ran out in the middle of the answer. What was delivered is charged. Add credits to go on.",
+    )
+}
+
+/// A whole answer that stopped where the credits did: it says so where else it would name the output limit, which the
+/// caller did not ask for.
+pub(super) fn marked(protocol: Protocol, body: &Bytes) -> Bytes {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(body) else {
+        return body.clone();
+    };
+    let word = Code::CreditExhausted.as_str();
+    match protocol {
+        Protocol::Chat => {
+            let choices = answer.get_mut("choices").and_then(Value::as_array_mut);
+            for choice in choices.into_iter().flatten() {
+                if choice.get("finish_reason").and_then(Value::as_str) == Some("length")
+                    && let Some(choice) = choice.as_object_mut()
+                {
+                    choice.insert("finish_reason".to_owned(), word.into());
+                }
+            }
+        }
+        Protocol::Messages => {
+            if let Some(answer) = answer.as_object_mut() {
+                answer.insert("stop_reason".to_owned(), word.into());
+            }
+        }
+        Protocol::Responses => {
+            let details = answer.get_mut("incomplete_details");
+            if let Some(details) = details.and_then(Value::as_object_mut) {
+                details.insert("reason".to_owned(), word.into());
+            }
+        }
+        Protocol::Embeddings => {}
+    }
+    answer.to_string().into()
+}
+
+/// So many hundredths of an amount.
+fn part(amount: Credits, hundredths: i64) -> Credits {
+    let nanos = i128::from(amount.nanos()) * i128::from(hundredths) / 100;
+    Credits::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_cut_for_credit_says_so_in_every_protocol() {
+        let table = [
+            (
+                Protocol::Chat,
+                json!({"choices": [{"finish_reason": "length"}, {"finish_reason": "stop"}], "n": 1.0}),
+                json!({"choices": [{"finish_reason": "credit_exhausted"}, {"finish_reason": "stop"}], "n": 1.0}),
+            ),
+            (
+                Protocol::Messages,
+                json!({"stop_reason": "max_tokens", "content": []}),
+                json!({"stop_reason": "credit_exhausted", "content": []}),
+            ),
+            (
+                Protocol::Responses,
+                json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}),
+                json!({"status": "incomplete", "incomplete_details": {"reason": "credit_exhausted"}}),
+            ),
+        ];
+
+        for (protocol, before, after) in table {
+            let body = marked(protocol, &before.to_string().into());
+            let marked: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(marked, after);
+        }
+    }
+}
