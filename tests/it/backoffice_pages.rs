@@ -232,8 +232,11 @@ async fn codes_are_shown_once_and_never_again() {
     let mut wanted = fields.to_vec();
     wanted.push(("answer", "file"));
     let file = operator.send(path, &wanted).await;
+    wanted[1] = ("kind", "gold");
+    let unknown = operator.send(path, &wanted).await;
 
     assert_eq!((page.status, file.status), (200, 200));
+    assert_eq!(unknown.status, 400, "no kind is guessed");
     assert_eq!(file.text.lines().count(), 4, "a heading and three codes");
     let codes = code::Entity::every()
         .all(office.till.db.read())

@@ -137,6 +137,9 @@ pub(crate) async fn submit(
     form: Protected<Entered>,
 ) -> Answer {
     let Protected(form) = form;
+    if !["", "credits", "promo", "plan"].contains(&form.kind.as_str()) {
+        return Err(Error::Malformed("kind".into()));
+    }
     let now = console.clock.now();
     let order = match form.read(&operator, now) {
         Ok(order) => order,
