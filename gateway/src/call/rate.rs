@@ -41,11 +41,12 @@ impl Counts {
     }
 }
 
-/// The last sixty seconds: this minute, and of the one before as much as they still reach into it.
+/// The last sixty seconds: this minute, and of the one before as much as they still reach into it, rounded up so
+/// that a limit is never passed.
 fn sliding([now, before]: [u64; 2], into: i64) -> u64 {
     let left = u64::try_from(MINUTE - into).unwrap_or(0);
     let minute = u64::try_from(MINUTE).unwrap_or(1);
-    now.saturating_add(before.saturating_mul(left / 1_000) / (minute / 1_000))
+    now.saturating_add(before.saturating_mul(left / 1_000).div_ceil(minute / 1_000))
 }
 
 impl Rates {
