@@ -5,6 +5,7 @@ use crate::{
     admission::broken,
     bulk,
     plan::{HOURS_MAX, Pattern, Quantity, Rate, Window},
+    subscription::{self, Counter, WindowStand},
 };
 use entity::{
     Actor, Credits, Database, KeyId, MemberId, RuleId, Scoped, TenantId, Timestamp, Tx, WalletId,
@@ -256,6 +257,45 @@ pub async fn list(db: &Database, tenant: TenantId, whose: Whose) -> Result<Vec<C
         .all(db.read())
         .await?;
     rows.iter().map(Cap::of).collect()
+}
+
+/// The limits of one bearer in the order they were set, and how far the windows of its quotas are used.
+///
+/// # Errors
+/// When the database does not answer, or a row does not read.
+pub async fn stands(
+    db: &Database,
+    tenant: TenantId,
+    whose: Whose,
+    now: Timestamp,
+) -> Result<Vec<(Limit, Option<WindowStand>)>, DbErr> {
+    let caps = list(db, tenant, whose).await?;
+    if caps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let zone = subscription::zone(db, tenant).await?;
+    let mut found = Vec::with_capacity(caps.len());
+    for cap in caps {
+        let Limit::Quota { window, most, .. } = cap.limit else {
+            found.push((cap.limit, None));
+            continue;
+        };
+        let counter = Counter {
+            tenant,
+            subject: cap.subject,
+            rule: cap.id,
+        };
+        let (used, resets_at) = counter.read(db, window, most, zone, now).await?;
+        let stand = WindowStand {
+            name: window.to_string(),
+            window,
+            limit: most,
+            used,
+            resets_at,
+        };
+        found.push((cap.limit, Some(stand)));
+    }
+    Ok(found)
 }
 
 /// Sets all limits of one bearer; they bind at the next hold. One that was there and only changes its amount counts on

@@ -96,6 +96,8 @@ pub(crate) struct Inner {
     pub(crate) deals: Deals,
     pub(crate) expectations: Expectations,
     pub(crate) rates: Rates,
+    /// Counts what is asked without a call, apart from the calls.
+    pub(crate) questions: Rates,
     pub(crate) cooldowns: Cooldowns,
     pub(crate) memory: Memory,
     pub(crate) links: Links,
@@ -127,6 +129,7 @@ impl Gateway {
                 cooldowns: Cooldowns::default(),
                 memory: Memory::default(),
                 rates: Rates::default(),
+                questions: Rates::default(),
                 links: Links {
                     public_url: config.public_url.clone(),
                 },

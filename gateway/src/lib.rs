@@ -6,6 +6,7 @@
 //!
 //! Start at [`routes::configure`], then `call::answer`, which is the life of a call from top to bottom.
 
+mod balance;
 mod call;
 mod caller;
 mod catalog;

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use entity::Protocol;
 
-use crate::{call, gateway::Gateway, model, stray};
+use crate::{balance, call, gateway::Gateway, model, stray};
 
 /// A path under the base URL, and the methods it answers.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,12 @@ pub static PATHS: &[Path] = &[
     calls("/chat/completions", |r| answers(r, Protocol::Chat)),
     calls("/responses", |r| answers(r, Protocol::Responses)),
     calls("/messages", |r| answers(r, Protocol::Messages)),
+    calls("/messages/count_tokens", |r| {
+        posts(r, Protocol::Messages, web::post().to(call::count))
+    }),
     calls("/embeddings", |r| answers(r, Protocol::Embeddings)),
+    reads("/usage", |r| r.route(reading().to(balance::usage))),
+    reads("/user/balance", |r| r.route(reading().to(balance::balance))),
     reads("/models", |r| r.route(reading().to(model::list))),
     reads("/models/{name:.+}", |r| r.route(reading().to(model::show))),
 ];
@@ -51,24 +56,24 @@ pub const PREFIXES: [&str; 3] = ["", "/v1", "/v1/v1"];
 pub fn configure(app: &mut ServiceConfig) {
     for path in PATHS {
         let resource = web::resource(spellings(path.path))
-            .default_service(web::to(stray::wrong_method_for_models));
+            .default_service(web::to(stray::wrong_method_for_reads));
         app.service((path.mount)(resource));
     }
     app.default_service(web::to(stray::not_found));
 }
 
 fn answers(resource: Resource, protocol: Protocol) -> Resource {
-    resource
-        .route(
-            web::post().to(move |gateway, request, payload| {
-                call::answer(protocol, gateway, request, payload)
-            }),
-        )
-        .default_service(web::to(
-            move |gateway: web::Data<Gateway>, request: HttpRequest| async move {
-                stray::wrong_method(protocol.into(), &gateway, &request)
-            },
-        ))
+    let answer = web::post()
+        .to(move |gateway, request, payload| call::answer(protocol, gateway, request, payload));
+    posts(resource, protocol, answer)
+}
+
+fn posts(resource: Resource, protocol: Protocol, answer: Route) -> Resource {
+    resource.route(answer).default_service(web::to(
+        move |gateway: web::Data<Gateway>, request: HttpRequest| async move {
+            stray::wrong_method(protocol.into(), &gateway, &request)
+        },
+    ))
 }
 
 fn reading() -> Route {

@@ -8,7 +8,7 @@ use actix_web::{
 use entity::Protocol;
 
 use crate::{
-    call,
+    balance, call,
     error::{Code, Refusal, Shape},
     gateway::Gateway,
     model,
@@ -26,8 +26,19 @@ pub(crate) async fn not_found(
         (Some(Endpoint::Call(protocol)), &Method::POST) => {
             return call::answer(protocol, gateway, request, payload).await;
         }
-        (Some(Endpoint::Models), &Method::GET) => return model::list(gateway, request).await,
-        (Some(Endpoint::Model(name)), &Method::GET) => {
+        (Some(Endpoint::CountTokens), &Method::POST) => {
+            return call::count(gateway, request, payload).await;
+        }
+        (Some(Endpoint::Usage), &Method::GET | &Method::HEAD) => {
+            return balance::usage(gateway, request).await;
+        }
+        (Some(Endpoint::Balance), &Method::GET | &Method::HEAD) => {
+            return balance::balance(gateway, request).await;
+        }
+        (Some(Endpoint::Models), &Method::GET | &Method::HEAD) => {
+            return model::list(gateway, request).await;
+        }
+        (Some(Endpoint::Model(name)), &Method::GET | &Method::HEAD) => {
             return model::show(gateway, request, web::Path::from(name)).await;
         }
         _ => {}
@@ -45,6 +56,9 @@ pub(crate) async fn not_found(
 /// A known path with another method. A WebSocket is declined so that Codex falls back to HTTP at once.
 pub(crate) fn wrong_method(shape: Shape, gateway: &Gateway, request: &HttpRequest) -> HttpResponse {
     let visit = Visit::new(request, shape, None);
+    if request.method() == Method::OPTIONS {
+        return methods(&visit, "POST");
+    }
     let upgrade = text(request.headers(), header::UPGRADE.as_str());
     if upgrade.eq_ignore_ascii_case("websocket") {
         let refusal = Refusal::new(
@@ -57,13 +71,22 @@ pub(crate) fn wrong_method(shape: Shape, gateway: &Gateway, request: &HttpReques
     refuse_method(&visit, gateway, request, "POST")
 }
 
-/// A model list can only be read.
-pub(crate) async fn wrong_method_for_models(
+/// What can only be read, with another method.
+pub(crate) async fn wrong_method_for_reads(
     gateway: Data<Gateway>,
     request: HttpRequest,
 ) -> HttpResponse {
     let visit = Visit::new(&request, shape_of(&request, None), None);
+    if request.method() == Method::OPTIONS {
+        return methods(&visit, "GET, HEAD");
+    }
     refuse_method(&visit, &gateway, &request, "GET, HEAD")
+}
+
+/// A probe learns the methods and nothing else. No page of another origin is let in: keys do not belong in browsers.
+fn methods(visit: &Visit, allow: &'static str) -> HttpResponse {
+    let mut answer = visit.answer(204);
+    answer.insert_header((header::ALLOW, allow)).finish()
 }
 
 fn refuse_method(
@@ -91,6 +114,7 @@ fn refuse_method(
 pub(crate) fn shape_of(request: &HttpRequest, meant: Option<&Endpoint>) -> Shape {
     match meant {
         Some(Endpoint::Call(protocol)) => (*protocol).into(),
+        Some(Endpoint::CountTokens) => Shape::Anthropic,
         _ if request.headers().contains_key("anthropic-version") => Shape::Anthropic,
         _ => Shape::OpenAi,
     }
@@ -103,7 +127,7 @@ fn advice(public_url: &str, request: &HttpRequest, meant: Option<&Endpoint>) -> 
         request.path().chars().take(200).collect::<String>()
     );
     let mend = match meant {
-        Some(Endpoint::Call(Protocol::Messages)) => {
+        Some(Endpoint::Call(Protocol::Messages) | Endpoint::CountTokens) => {
             format!("Set the client's base URL to {public_url} (without /v1).")
         }
         Some(_) => format!("Set the client's base URL to {public_url}/v1."),

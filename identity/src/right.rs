@@ -129,10 +129,7 @@ impl SignedIn {
 
     /// Whether they may buy credits and see orders and the statement.
     pub const fn may_pay(&self) -> bool {
-        match self.role {
-            Role::Owner | Role::Admin | Role::Billing => true,
-            Role::Developer => false,
-        }
+        may_pay(self.role)
     }
 
     /// Whether they may see other members' keys and usage.
@@ -145,6 +142,14 @@ impl SignedIn {
             Role::Owner | Role::Admin => KeyReach::Tenant,
             Role::Billing | Role::Developer => KeyReach::Own,
         }
+    }
+}
+
+/// Whether this role has to do with what the tenant pays.
+pub(crate) const fn may_pay(role: Role) -> bool {
+    match role {
+        Role::Owner | Role::Admin | Role::Billing => true,
+        Role::Developer => false,
     }
 }
 

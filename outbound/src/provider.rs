@@ -23,6 +23,8 @@ pub enum Endpoint {
     Responses,
     /// Messages.
     Messages,
+    /// The input tokens of a request for messages.
+    CountTokens,
     /// Embeddings.
     Embeddings,
     /// The list of models; every kind has it, and a channel test begins with it.
@@ -37,7 +39,7 @@ impl Kind {
     pub fn serves(self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::Models => true,
-            Endpoint::Messages => self == Self::Anthropic,
+            Endpoint::Messages | Endpoint::CountTokens => self == Self::Anthropic,
             Endpoint::Responses => self == Self::OpenAi,
             Endpoint::Chat | Endpoint::Embeddings => self != Self::Anthropic,
         }
@@ -68,6 +70,7 @@ pub fn endpoint(kind: Kind, base: &Url, endpoint: Endpoint) -> Url {
         Endpoint::Chat => "chat/completions",
         Endpoint::Responses => "responses",
         Endpoint::Messages => "messages",
+        Endpoint::CountTokens => "messages/count_tokens",
         Endpoint::Embeddings => "embeddings",
         Endpoint::Models => "models",
     };

@@ -23,7 +23,7 @@ fn asking(model: &str) -> Value {
 }
 
 /// Puts the tenant on a plan of these rules alone; its own credits pay.
-async fn on_plan(gate: &Gate, rules: Vec<Rule>) {
+pub async fn on_plan(gate: &Gate, rules: Vec<Rule>) {
     let order = NewPlan {
         id: PlanId::fresh(),
         name: "starter".to_owned(),

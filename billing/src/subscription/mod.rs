@@ -14,6 +14,7 @@ pub use current::{Current, current};
 pub use end::{End, EndError, end};
 pub use renew::{Renewed, renew_due};
 pub use subscribe::{Subscribe, SubscribeError, subscribe, subscribe_in};
+pub(crate) use windows::{Counter, zone};
 pub use windows::{WindowStand, windows};
 
 use entity::subscription::Status;

@@ -4,11 +4,12 @@ use super::current::Current;
 use crate::plan::{Plan, Quantity, Span, Window};
 use chrono_tz::Tz;
 use entity::{
-    Database, Platform, Scoped, TenantId, Timestamp,
+    Database, Platform, RuleId, Scoped, TenantId, Timestamp,
     quota_counter::{Column, Entity},
     tenant,
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder};
+use uuid::Uuid;
 
 /// One window of one quota, as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +48,46 @@ pub async fn windows(
     let zone = zone(db, tenant).await?;
     let mut stands = Vec::with_capacity(plan.quotas().len());
     for quota in plan.quotas() {
-        let latest = Entity::of(tenant)
-            .filter(Column::SubjectId.eq(current.subscription.id.uuid()))
-            .filter(Column::RuleId.eq(quota.rule))
+        let counter = Counter {
+            tenant,
+            subject: current.subscription.id.uuid(),
+            rule: quota.rule,
+        };
+        let (used, resets_at) = counter
+            .read(db, quota.window, quota.limit, zone, now)
+            .await?;
+        stands.push(WindowStand {
+            name: quota.name.clone(),
+            window: quota.window,
+            limit: quota.limit,
+            used,
+            resets_at,
+        });
+    }
+    Ok(stands)
+}
+
+/// Where a window is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counter {
+    pub(crate) tenant: TenantId,
+    pub(crate) subject: Uuid,
+    pub(crate) rule: RuleId,
+}
+
+impl Counter {
+    /// How much of the window of now is used or held, and when it is whole again.
+    pub(crate) async fn read(
+        self,
+        db: &Database,
+        window: Window,
+        limit: Quantity,
+        zone: Tz,
+        now: Timestamp,
+    ) -> Result<(Quantity, Timestamp), DbErr> {
+        let latest = Entity::of(self.tenant)
+            .filter(Column::SubjectId.eq(self.subject))
+            .filter(Column::RuleId.eq(self.rule))
             .filter(Column::WindowStart.lte(now))
             .order_by_desc(Column::WindowStart)
             .one(db.read())
@@ -58,22 +96,16 @@ pub async fn windows(
             starts_at: row.window_start,
             ends_at: row.window_end,
         });
-        let span = quota.window.span(now, zone, counted);
+        let span = window.span(now, zone, counted);
         let units = latest
             .filter(|row| row.window_start == span.starts_at)
             .map_or(0, |row| row.used.saturating_add(row.reserved));
-        stands.push(WindowStand {
-            name: quota.name.clone(),
-            window: quota.window,
-            limit: quota.limit,
-            used: Quantity::of(quota.limit.metric(), units),
-            resets_at: span.ends_at,
-        });
+        Ok((Quantity::of(limit.metric(), units), span.ends_at))
     }
-    Ok(stands)
 }
 
-async fn zone(db: &Database, tenant: TenantId) -> Result<Tz, DbErr> {
+/// The tenant's clock, for calendar windows.
+pub(crate) async fn zone(db: &Database, tenant: TenantId) -> Result<Tz, DbErr> {
     let row = tenant::Entity::every()
         .filter(tenant::Column::Id.eq(tenant))
         .one(db.read())

@@ -187,8 +187,12 @@ async fn deal(
     Ok((multiplier, deal.rates(&model.name, group.id, &payer)))
 }
 
-fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, Refusal> {
-    let group = snapshot
+/// The group of the key, whatever its policies say.
+pub(super) fn open_group<'a>(
+    snapshot: &'a Snapshot,
+    request: &Request,
+) -> Result<&'a Group, Refusal> {
+    snapshot
         .group(request.caller.key.group_id)
         .filter(|group| group.active)
         .ok_or_else(|| {
@@ -196,7 +200,11 @@ fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, 
                 Code::GroupMismatch,
                 "The group of this API key is closed. Create a key in another group.",
             )
-        })?;
+        })
+}
+
+fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, Refusal> {
+    let group = open_group(snapshot, request)?;
     if !group.takes_protocol(request.protocol) {
         return Err(Refusal::new(
             Code::ProtocolNotAllowed,
@@ -221,7 +229,12 @@ fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, 
     Ok(group)
 }
 
-fn model_of(snapshot: &Snapshot, group: &Group, request: &Request) -> Result<Arc<Model>, Refusal> {
+/// The model that the request means.
+pub(super) fn model_of(
+    snapshot: &Snapshot,
+    group: &Group,
+    request: &Request,
+) -> Result<Arc<Model>, Refusal> {
     let asked = request.reading.model.trim();
     let found = if asked.is_empty() {
         default_model(snapshot, group, request.protocol)?
@@ -299,7 +312,12 @@ fn price_of(model: &Model) -> Result<Price, Refusal> {
 }
 
 /// Tells apart what the caller can mend (another endpoint, another group) from what only the operator can.
-fn no_channel(snapshot: &Snapshot, group: &Group, model: &Model, protocol: Protocol) -> Refusal {
+pub(super) fn no_channel(
+    snapshot: &Snapshot,
+    group: &Group,
+    model: &Model,
+    protocol: Protocol,
+) -> Refusal {
     if group.serves(model.id) {
         return Refusal::new(
             Code::NoChannel,

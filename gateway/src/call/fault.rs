@@ -102,7 +102,7 @@ async fn first_bytes(mut body: outbound::BodyStream) -> Bytes {
     all.freeze()
 }
 
-fn error_in(body: &[u8]) -> Option<Failure> {
+pub(super) fn error_in(body: &[u8]) -> Option<Failure> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
         #[serde(borrow)]

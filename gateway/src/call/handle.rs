@@ -27,10 +27,10 @@ use crate::{
 };
 
 /// A refusal on the way in, with what is known of its caller.
-struct Turned {
-    refusal: Refusal,
-    caller: Option<Arc<CallerRow>>,
-    model: String,
+pub(super) struct Turned {
+    pub(super) refusal: Refusal,
+    pub(super) caller: Option<Arc<CallerRow>>,
+    pub(super) model: String,
 }
 
 /// Answers one call.
@@ -44,15 +44,7 @@ pub(crate) async fn answer(
 
     let call = match take_in(protocol, &gateway, &visit, &request, &mut payload).await {
         Ok(call) => call,
-        Err(turned) => {
-            if turned.refusal.code != Code::RequestTimeout {
-                accept::discard(&mut payload).await;
-            }
-            if let Some(caller) = &turned.caller {
-                visit.keep(&gateway, caller, Some(&turned.model), &turned.refusal);
-            }
-            return visit.refuse(&gateway, &turned.refusal);
-        }
+        Err(turned) => return turn_away(&gateway, &visit, &turned, &mut payload).await,
     };
 
     let (client, connection) =
@@ -68,6 +60,22 @@ pub(crate) async fn answer(
     reply(&gateway, &visit, connection).await
 }
 
+/// Answers a refusal, once the rest of the body is out of its way, and keeps it for the key's owner.
+pub(super) async fn turn_away(
+    gateway: &Gateway,
+    visit: &Visit,
+    turned: &Turned,
+    payload: &mut Payload,
+) -> HttpResponse {
+    if turned.refusal.code != Code::RequestTimeout {
+        accept::discard(payload).await;
+    }
+    if let Some(caller) = &turned.caller {
+        visit.keep(gateway, caller, Some(&turned.model), &turned.refusal);
+    }
+    visit.refuse(gateway, &turned.refusal)
+}
+
 async fn take_in(
     protocol: Protocol,
     gateway: &Gateway,
@@ -75,6 +83,24 @@ async fn take_in(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> Result<Call, Turned> {
+    let request = receive(protocol, gateway, visit, request, payload).await?;
+    let caller = Arc::clone(&request.caller);
+    let model = request.reading.model.clone();
+    admit(gateway, request).await.map_err(|refusal| Turned {
+        refusal,
+        caller: Some(caller),
+        model,
+    })
+}
+
+/// Reads a request of a caller who is known.
+pub(super) async fn receive(
+    protocol: Protocol,
+    gateway: &Gateway,
+    visit: &Visit,
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> Result<Request, Turned> {
     let inner = &gateway.inner;
     let headers = request.headers();
     if inner.closed.is_cancelled() {
@@ -93,29 +119,24 @@ async fn take_in(
             caller: denied.caller,
             model: String::new(),
         })?;
-    let turn = |refusal, model: &str| Turned {
+    let turn = |refusal| Turned {
         refusal,
         caller: Some(Arc::clone(&caller)),
-        model: model.to_owned(),
+        model: String::new(),
     };
 
     let body = accept::body(headers, payload, &inner.config)
         .await
-        .map_err(|refusal| turn(refusal, ""))?;
-    let reading = reading::read(protocol, &body).map_err(|bad| turn(malformed(&bad), ""))?;
-    let model = reading.model.clone();
-    let request = Request {
+        .map_err(turn)?;
+    let reading = reading::read(protocol, &body).map_err(|bad| turn(malformed(&bad)))?;
+    Ok(Request {
         visit: visit.clone(),
         protocol,
         caller: Arc::clone(&caller),
         reading,
         body,
         forwarded: forwarded(protocol, headers),
-    };
-
-    admit(gateway, request)
-        .await
-        .map_err(|refusal| turn(refusal, &model))
+    })
 }
 
 fn malformed(bad: &BadRequest) -> Refusal {

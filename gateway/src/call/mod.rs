@@ -5,6 +5,7 @@ mod admit;
 mod attempt;
 mod client;
 mod cooldown;
+mod count;
 mod cover;
 mod events;
 mod fault;
@@ -19,6 +20,7 @@ mod run;
 mod settle;
 
 pub(crate) use cooldown::Cooldowns;
+pub(crate) use count::count;
 pub(crate) use handle::answer;
 pub(crate) use memory::Memory;
 pub(crate) use rate::Rates;

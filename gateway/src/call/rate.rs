@@ -7,14 +7,17 @@ use std::{
     time::Duration,
 };
 
-use billing::plan::RateOf;
-use entity::Timestamp;
+use billing::plan::{Rate, RateOf};
+use entity::{KeyId, Timestamp};
 
 use crate::error::{Code, Refusal};
 
 const MINUTE: i64 = 60_000_000;
 /// Subjects that are remembered; past it those of past minutes are forgotten.
 const SUBJECTS_MAX: usize = 50_000;
+
+/// Questions of one key in a minute that are no calls: counts of tokens, looks at what is left.
+const QUESTIONS_A_MINUTE: u64 = 300;
 
 /// The counts of all subjects. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +53,18 @@ fn sliding([now, before]: [u64; 2], into: i64) -> u64 {
 }
 
 impl Rates {
+    /// Counts a question that costs nothing, or says that there were too many.
+    pub(crate) fn question(&self, key: KeyId, now: Timestamp) -> Result<(), Refusal> {
+        let limit = RateOf {
+            subject: key.uuid(),
+            rate: Rate {
+                requests: Some(QUESTIONS_A_MINUTE),
+                tokens: None,
+            },
+        };
+        self.admit(&[limit], 0, now)
+    }
+
     /// Counts a call of so many input tokens, or says which limit it would pass.
     pub(crate) fn admit(
         &self,
@@ -138,8 +153,6 @@ fn refusal(most: &str, into: i64) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::plan::Rate;
-    use entity::KeyId;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(1_795_000_020_000_000 + seconds * 1_000_000)

@@ -9,6 +9,9 @@ use entity::Protocol;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Call(Protocol),
+    CountTokens,
+    Usage,
+    Balance,
     Models,
     Model(String),
 }
@@ -35,7 +38,10 @@ fn leaf(parts: &[&str]) -> Option<Endpoint> {
         ["chat", "completions"] => Some(Endpoint::Call(Protocol::Chat)),
         ["responses"] => Some(Endpoint::Call(Protocol::Responses)),
         ["messages"] => Some(Endpoint::Call(Protocol::Messages)),
+        ["messages", "count_tokens"] => Some(Endpoint::CountTokens),
         ["embeddings"] => Some(Endpoint::Call(Protocol::Embeddings)),
+        ["usage"] => Some(Endpoint::Usage),
+        ["user", "balance"] => Some(Endpoint::Balance),
         ["models"] => Some(Endpoint::Models),
         ["models", name @ ..] => Some(Endpoint::Model(name.join("/"))),
         _ => None,
@@ -69,6 +75,9 @@ mod tests {
             ("/messages", Some(Endpoint::Call(Protocol::Messages))),
             ("/v1/v1/messages", Some(Endpoint::Call(Protocol::Messages))),
             ("/v1/embeddings", Some(Endpoint::Call(Protocol::Embeddings))),
+            ("//v1/usage", Some(Endpoint::Usage)),
+            ("/v1/user/balance", Some(Endpoint::Balance)),
+            ("/balance", None),
             ("/models/", Some(Endpoint::Models)),
             (
                 "/v1/models/sandbox/echo",
@@ -76,7 +85,9 @@ mod tests {
             ),
             ("/v1/v1/v1/messages", None),
             ("/api/messages", None),
-            ("/v1/messages/count_tokens", None),
+            ("/v1/messages/count_tokens", Some(Endpoint::CountTokens)),
+            ("/messages/count_tokens/", Some(Endpoint::CountTokens)),
+            ("/v1/messages/tokens", None),
             ("/v1", None),
             ("/", None),
         ];

@@ -120,14 +120,7 @@ impl Reading {
         output_limit: u64,
     ) -> Bytes {
         let mut edits = Edits::default();
-        if self.model != upstream_model || self.spans.model.is_none() {
-            edits.set(
-                self,
-                "model",
-                self.spans.model.clone(),
-                &quoted(upstream_model),
-            );
-        }
+        self.rename(upstream_model, &mut edits);
         if protocol == Protocol::Chat && self.streamed && !self.usage_asked {
             self.ask_usage(body, &mut edits);
         }
@@ -136,6 +129,24 @@ impl Reading {
             edits.set(self, "max_tokens", present, &output_limit.to_string());
         }
         edits.apply(body)
+    }
+
+    /// The body under the upstream's name for the model, and else as it came.
+    pub(crate) fn renamed(&self, body: &Bytes, upstream_model: &str) -> Bytes {
+        let mut edits = Edits::default();
+        self.rename(upstream_model, &mut edits);
+        edits.apply(body)
+    }
+
+    fn rename(&self, upstream_model: &str, edits: &mut Edits) {
+        if self.model != upstream_model || self.spans.model.is_none() {
+            edits.set(
+                self,
+                "model",
+                self.spans.model.clone(),
+                &quoted(upstream_model),
+            );
+        }
     }
 
     /// The body with its output limit lowered to `limit`, and a thinking budget in proportion. `chat_name` is how the

@@ -1,5 +1,7 @@
 //! From a key's digest to whose it is, for the gate.
 
+use crate::right::may_pay;
+
 use super::{
     digest::{KeyDigest, Keys},
     inspect::WellFormed,
@@ -22,6 +24,13 @@ pub struct CallerRow {
     pub member: member::Model,
     /// Whose credits it spends.
     pub tenant: tenant::Model,
+}
+
+impl CallerRow {
+    /// Whether the key may tell what the tenant has, as its holder may see the statement.
+    pub const fn may_see_wallet(&self) -> bool {
+        may_pay(self.member.role)
+    }
 }
 
 /// Who calls with this key, under whichever pepper it was made.

@@ -80,6 +80,7 @@ pub(super) async fn call(
         Endpoint::Chat => "choices",
         Endpoint::Messages => "content",
         Endpoint::Responses => "output",
+        Endpoint::CountTokens => "input_tokens",
         Endpoint::Embeddings | Endpoint::Models => "data",
     };
     if answer.get(field).is_some_and(serde_json::Value::is_array) {

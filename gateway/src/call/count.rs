@@ -1,0 +1,204 @@
+//! `POST /v1/messages/count_tokens`: how many input tokens a request would be. Nothing is held and nothing is charged,
+//! and neither balance nor running calls stand in its way; a limit of its own per key keeps it from being a free ride.
+//!
+//! Where the call itself would go to Anthropic, Anthropic counts. Everywhere else, and where its count does not come,
+//! the answer is the estimate that calls are admitted with.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use bytes::Bytes;
+use entity::Protocol;
+use outbound::{
+    HeaderValue, Method,
+    header::{ACCEPT, CONTENT_TYPE},
+    provider::{self, Endpoint, Kind},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{
+    accept::sentence,
+    admit::{Request, model_of, no_channel, open_group},
+    events::whole,
+    fault::{error_in, is_account_fault},
+    handle::{Turned, receive, turn_away},
+    refusal::not_read,
+    route::{self, Conversation},
+};
+use crate::{
+    catalog::{Channel, Model, Upstream},
+    error::{Code, Refusal},
+    gateway::Gateway,
+    reply::{Visit, readable_by},
+    translate::without_carriers,
+};
+
+/// What the answer must hold to be one.
+#[derive(Deserialize)]
+struct Counted {
+    #[expect(dead_code, reason = "only its presence and form count")]
+    input_tokens: u64,
+}
+
+/// Answers one question.
+pub(crate) async fn count(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    mut payload: Payload,
+) -> HttpResponse {
+    let protocol = Protocol::Messages;
+    let visit = Visit::new(&request, protocol.into(), Some(protocol));
+    let counted = async {
+        let request = receive(protocol, &gateway, &visit, &request, &mut payload).await?;
+        counted(&gateway, &request).await.map_err(|refusal| Turned {
+            refusal,
+            caller: Some(Arc::clone(&request.caller)),
+            model: request.reading.model.clone(),
+        })
+    };
+    match counted.await {
+        Ok(body) => visit
+            .answer(200)
+            .content_type("application/json")
+            .body(body),
+        Err(turned) => turn_away(&gateway, &visit, &turned, &mut payload).await,
+    }
+}
+
+async fn counted(gateway: &Gateway, request: &Request) -> Result<Bytes, Refusal> {
+    let inner = &gateway.inner;
+    inner
+        .questions
+        .question(request.caller.key.id, inner.clock.now())?;
+
+    let (model, channel) = destination(gateway, request).await?;
+    let upstream_model = channel
+        .models
+        .get(&model.id)
+        .map_or(model.name.as_str(), String::as_str);
+    if let Some(body) = native(gateway, request, &channel, upstream_model).await? {
+        return Ok(body);
+    }
+    let estimate = json!({"input_tokens": request.reading.size.estimate});
+    Ok(estimate.to_string().into())
+}
+
+/// The model that is meant, and the channel that a call of it would try first.
+async fn destination(
+    gateway: &Gateway,
+    request: &Request,
+) -> Result<(Arc<Model>, Arc<Channel>), Refusal> {
+    let inner = &gateway.inner;
+    let snapshot = inner
+        .catalog
+        .current()
+        .await
+        .map_err(|error| not_read(&error))?;
+    let group = open_group(&snapshot, request)?;
+    let model = model_of(&snapshot, group, request)
+        .map_err(|refusal| readable_by(request.visit.client_kind, refusal))?;
+    let key = &request.caller.key;
+    let deal = inner
+        .deals
+        .of(key.tenant_id, inner.clock.now())
+        .await
+        .map_err(|error| not_read(&error))?;
+    if !deal.offers(&model.name, group.id, key.pay_order) {
+        return Err(Refusal::new(
+            Code::ModelNotInPlan,
+            format!(
+                "No plan of this account includes the model `{}` for this API key. Choose another model, or another plan.",
+                model.name
+            ),
+        ));
+    }
+    let channels = route::channels(
+        group,
+        model.id,
+        |channel| {
+            let way = channel.way(request.protocol, &model)?;
+            Some(way != request.protocol)
+        },
+        Conversation {
+            key: key.id,
+            body: &request.body,
+        },
+        &inner.cooldowns,
+    );
+    let Some(first) = channels.into_iter().next() else {
+        return Err(no_channel(&snapshot, group, &model, request.protocol));
+    };
+    Ok((model, first))
+}
+
+/// The upstream's own count; nothing where it has none or gives none, for a question is not worth a failure.
+async fn native(
+    gateway: &Gateway,
+    request: &Request,
+    channel: &Channel,
+    upstream_model: &str,
+) -> Result<Option<Bytes>, Refusal> {
+    let Upstream::Provider {
+        kind: kind @ Kind::Anthropic,
+        base,
+        credential,
+    } = &channel.upstream
+    else {
+        return Ok(None);
+    };
+    let json = HeaderValue::from_static("application/json");
+    let mut headers = credential.clone();
+    headers.insert(CONTENT_TYPE, json.clone());
+    headers.insert(ACCEPT, json);
+    for (name, value) in &request.forwarded {
+        headers.insert(name.clone(), value.clone());
+    }
+    let body = request.reading.renamed(&request.body, upstream_model);
+    let config = &gateway.inner.config;
+    let asked = async {
+        let answer = gateway
+            .inner
+            .outbound
+            .send(outbound::Call {
+                method: Method::POST,
+                url: provider::endpoint(*kind, base, Endpoint::CountTokens),
+                headers,
+                body: without_carriers(request.protocol, &body).unwrap_or(body),
+                header_timeout: Some(config.first_byte),
+            })
+            .await?;
+        let status = answer.status().as_u16();
+        whole(answer.into_stream(), config.idle)
+            .await
+            .map(|body| (status, body))
+    };
+    let (status, body) = match timeout(config.first_byte, asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::warn!(channel.id = %channel.id, %error, "tokens are estimated, for the upstream did not count");
+            return Ok(None);
+        }
+        Err(_) => return Ok(None),
+    };
+    match status {
+        200 => Ok(serde_json::from_slice::<Counted>(&body)
+            .is_ok()
+            .then_some(body)),
+        400 | 413 | 422 => match error_in(&body).filter(|failure| !is_account_fault(failure)) {
+            Some(failure) => {
+                let words = sentence(&failure.message.trim_end_matches('.'));
+                Err(Refusal::new(Code::UpstreamError, words).verbatim(status, body))
+            }
+            None => Ok(None),
+        },
+        _ => {
+            tracing::warn!(channel.id = %channel.id, http.status = status, "tokens are estimated, for the upstream did not count");
+            Ok(None)
+        }
+    }
+}
