@@ -2,7 +2,7 @@
 //! second replica counts by itself, and a restart begins anew; what must hold exactly is a quota.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -21,7 +21,14 @@ const QUESTIONS_A_MINUTE: u64 = 300;
 
 /// The counts of all subjects. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rates(Arc<Mutex<HashMap<[u8; 16], Counts>>>);
+pub(crate) struct Rates(Arc<Mutex<HashMap<(What, [u8; 16]), Counts>>>);
+
+/// What is counted: a question never uses up the rate of calls, nor a call that of questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum What {
+    Call,
+    Question,
+}
 
 /// What passed in this minute of the clock and in the one before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,12 +69,22 @@ impl Rates {
                 tokens: None,
             },
         };
-        self.admit(&[limit], 0, now)
+        self.pass(What::Question, &[limit], 0, now)
     }
 
     /// Counts a call of so many input tokens, or says which limit it would pass.
     pub(crate) fn admit(
         &self,
+        limits: &[RateOf],
+        input: u64,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.pass(What::Call, limits, input, now)
+    }
+
+    fn pass(
+        &self,
+        what: What,
         limits: &[RateOf],
         input: u64,
         now: Timestamp,
@@ -78,7 +95,7 @@ impl Rates {
         let (minute, into) = split(now);
         let mut counts = self.lock();
         for limit in limits {
-            let key = *limit.subject.as_bytes();
+            let key = (what, *limit.subject.as_bytes());
             let seen = counts.get(&key).copied().unwrap_or_default().at(minute);
             let requests = sliding(seen.requests, into);
             if let Some(most) = limit.rate.requests.filter(|most| requests >= *most) {
@@ -92,13 +109,7 @@ impl Rates {
         if counts.len() >= SUBJECTS_MAX {
             counts.retain(|_, seen| seen.minute.saturating_add(1) >= minute);
         }
-        let mut subjects: Vec<[u8; 16]> = limits
-            .iter()
-            .map(|limit| *limit.subject.as_bytes())
-            .collect();
-        subjects.sort_unstable();
-        subjects.dedup();
-        for key in subjects {
+        for key in subjects(what, limits) {
             let entry = counts.entry(key).or_default();
             *entry = entry.at(minute);
             entry.requests[0] = entry.requests[0].saturating_add(1);
@@ -114,13 +125,7 @@ impl Rates {
         }
         let (minute, _) = split(now);
         let mut counts = self.lock();
-        let mut subjects: Vec<[u8; 16]> = limits
-            .iter()
-            .map(|limit| *limit.subject.as_bytes())
-            .collect();
-        subjects.sort_unstable();
-        subjects.dedup();
-        for key in subjects {
+        for key in subjects(What::Call, limits) {
             if let Some(entry) = counts.get_mut(&key) {
                 *entry = entry.at(minute);
                 entry.tokens[0] = entry.tokens[0].saturating_add(output);
@@ -128,9 +133,15 @@ impl Rates {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Counts>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(What, [u8; 16]), Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whom limits count, each once, however many limits it has.
+fn subjects(what: What, limits: &[RateOf]) -> BTreeSet<(What, [u8; 16])> {
+    let subjects = limits.iter().map(|limit| *limit.subject.as_bytes());
+    subjects.map(|subject| (what, subject)).collect()
 }
 
 /// Which minute of the clock, and how far into it, in microseconds.
@@ -178,6 +189,26 @@ mod tests {
             rates.admit(&limit(Some(2), None), 1, at(95)).is_ok(),
             "each by itself"
         );
+    }
+
+    #[test]
+    fn questions_use_up_no_rate_of_calls_and_have_their_own() {
+        let (rates, key) = (Rates::default(), KeyId::fresh());
+        let one = [RateOf {
+            subject: key.uuid(),
+            rate: Rate {
+                requests: Some(1),
+                tokens: None,
+            },
+        }];
+
+        for _ in 0..QUESTIONS_A_MINUTE {
+            assert!(rates.question(key, at(0)).is_ok());
+        }
+
+        assert!(rates.question(key, at(1)).is_err());
+        assert!(rates.admit(&one, 1, at(1)).is_ok(), "no call was made yet");
+        assert!(rates.admit(&one, 1, at(2)).is_err());
     }
 
     #[test]
