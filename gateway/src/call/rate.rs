@@ -21,7 +21,10 @@ const QUESTIONS_A_MINUTE: u64 = 300;
 
 /// The counts of all subjects. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rates(Arc<Mutex<HashMap<(What, [u8; 16]), Counts>>>);
+pub(crate) struct Rates(Arc<Mutex<HashMap<Counted, Counts>>>);
+
+/// What is counted, of whom.
+type Counted = (What, [u8; 16]);
 
 /// What is counted: a question never uses up the rate of calls, nor a call that of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,13 +136,13 @@ impl Rates {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(What, [u8; 16]), Counts>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Counted, Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whom limits count, each once, however many limits it has.
-fn subjects(what: What, limits: &[RateOf]) -> BTreeSet<(What, [u8; 16])> {
+fn subjects(what: What, limits: &[RateOf]) -> BTreeSet<Counted> {
     let subjects = limits.iter().map(|limit| *limit.subject.as_bytes());
     subjects.map(|subject| (what, subject)).collect()
 }
