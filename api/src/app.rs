@@ -19,6 +19,7 @@ use billing::{
 use console::{
     Console, FormSecret,
     mail::{MailFault, Post, Server, Tls},
+    probe,
 };
 use entity::{Clock, Database};
 use gateway::Gateway;
@@ -87,6 +88,9 @@ pub enum StartError {
     /// The egress proxy or TLS set-up is unusable.
     #[error(transparent)]
     Outbound(#[from] outbound::SettingsError),
+    /// A channel did not answer as it should.
+    #[error(transparent)]
+    Channel(#[from] probe::TryError),
     /// A configured secret is unusable.
     #[error(transparent)]
     Keyring(#[from] KeyringFault),
@@ -154,6 +158,27 @@ pub async fn open_present(config: &Config) -> Result<Database, StartError> {
     }
 }
 
+/// Makes one small real call over a channel, as this configuration would.
+///
+/// # Errors
+/// When there is no such channel, or its upstream does not answer as it should.
+pub async fn try_channel(config: &Config, name: &str) -> Result<String, StartError> {
+    let db = open_present(config).await?;
+    let keyring = Keyring::of(config)?;
+    let told = probe::try_channel(&db, &way_out(config)?, &keyring.master, name).await;
+    db.close().await?;
+    Ok(told?)
+}
+
+fn way_out(config: &Config) -> Result<Outbound, StartError> {
+    Ok(Outbound::new(&outbound::Settings {
+        allowed_cidrs: config.allowed_cidrs.clone(),
+        allowed_ports: config.allowed_ports.clone(),
+        proxy: config.proxy.clone(),
+        ..outbound::Settings::default()
+    })?)
+}
+
 /// Starts an installation: database, jobs, server.
 ///
 /// # Errors
@@ -171,11 +196,7 @@ pub async fn start(config: &Config, ports: Ports) -> Result<Running, StartError>
     let health = Health::default();
     let flight = Flight::default();
     let keyring = Keyring::of(config)?;
-    let outbound = Outbound::new(&outbound::Settings {
-        allowed_cidrs: config.allowed_cidrs.clone(),
-        proxy: config.proxy.clone(),
-        ..outbound::Settings::default()
-    })?;
+    let outbound = way_out(config)?;
     let console = Console::new(console::Parts {
         db: db.clone(),
         clock: clock.clone(),

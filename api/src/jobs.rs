@@ -1,13 +1,14 @@
 //! Work that repeats. Each job runs under a row of `lease`, so any number of replicas may be up and one does it.
 
 use billing::{
+    audit::nightly,
     lane::Lanes,
     ledger,
     payment::{PaymentProvider, inbox, order},
     subscription::{self, SubscribeError},
     sweeper,
 };
-use console::{Console, mail};
+use console::{Console, mail, probe};
 use entity::{Clock, Database, lease, retention};
 use sea_orm::DbErr;
 use std::{fmt, sync::Arc, time::Duration};
@@ -28,8 +29,12 @@ pub enum Job {
     Reconcile,
     /// Letters that wait in the outbox are sent.
     Mail,
+    /// Channels are looked at, and their models listed.
+    Probe,
     /// Rows that are kept for a while only are removed.
     Retain,
+    /// The laws of the ledger are proved, once a night.
+    Audit,
 }
 
 /// Why a job did not end well; it runs again at its next turn.
@@ -45,14 +50,16 @@ pub enum JobError {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Sweep,
         Self::Expire,
         Self::Renew,
         Self::Inbox,
         Self::Reconcile,
         Self::Mail,
+        Self::Probe,
         Self::Retain,
+        Self::Audit,
     ];
 
     /// Its name in the lease table and the log.
@@ -64,7 +71,9 @@ impl Job {
             Self::Inbox => "inbox",
             Self::Reconcile => "reconcile",
             Self::Mail => "mail",
+            Self::Probe => "probe",
             Self::Retain => "retain",
+            Self::Audit => "audit",
         }
     }
 
@@ -73,7 +82,10 @@ impl Job {
             Self::Inbox | Self::Mail => Duration::from_secs(5),
             Self::Sweep => Duration::from_secs(15),
             Self::Expire | Self::Renew => Duration::from_mins(1),
+            Self::Probe => Duration::from_mins(5),
             Self::Reconcile => Duration::from_mins(10),
+            // Looks every so often whether the night has come.
+            Self::Audit => Duration::from_mins(20),
             Self::Retain => Duration::from_hours(1),
         }
     }
@@ -191,8 +203,14 @@ impl Jobs {
             Job::Mail => {
                 mail::deliver_due(console, now).await?;
             }
+            Job::Probe => {
+                probe::look(console, now).await?;
+            }
             Job::Retain => {
                 retention::sweep(db, now).await?;
+            }
+            Job::Audit => {
+                nightly::run_due(db, now).await?;
             }
             Job::Reconcile => {
                 if let Some(provider) = payments {

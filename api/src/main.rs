@@ -4,7 +4,7 @@ use anyhow::Context;
 use api::{
     app::{self, Ports, Running},
     config::{self, Config, Overrides},
-    demo, telemetry,
+    demo, prices, telemetry,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -52,10 +52,16 @@ enum Command {
     /// People who run the installation.
     #[command(subcommand)]
     Operator(Operators),
+    /// Upstream accounts.
+    #[command(subcommand)]
+    Channel(Channels),
     /// Ask the running installation whether it is ready.
     Healthcheck,
     /// Bring the database to the present schema, and stop.
     Migrate,
+    /// Prices of models.
+    #[command(subcommand)]
+    Prices(Prices),
     /// Show or check the settings.
     #[command(subcommand)]
     Config(Settings),
@@ -70,6 +76,34 @@ enum Operators {
         /// What pages call them.
         #[arg(long, default_value = "Operator")]
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Channels {
+    /// Make one small real call over a channel; fails when it does.
+    Test {
+        /// What operators call it.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Prices {
+    /// Take prices over from a table: the product's own form, or that of the community.
+    /// Without a vendor or a model, those models are priced that are here already. A price set by hand stays.
+    Import {
+        /// The table; the one that comes with the product where none is given.
+        file: Option<PathBuf>,
+        /// Take every model of this vendor.
+        #[arg(long, value_name = "VENDOR")]
+        vendor: Vec<String>,
+        /// Take this model.
+        #[arg(long, value_name = "NAME")]
+        model: Vec<String>,
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -128,7 +162,27 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Operator(Operators::Create { email, name }) => {
             create_operator(&load(&overrides)?, &email, &name).await?;
         }
+        Command::Channel(Channels::Test { name }) => {
+            println!("{}", app::try_channel(&load(&overrides)?, &name).await?);
+        }
         Command::Healthcheck => return healthcheck(&load(&overrides)?).await,
+        Command::Prices(Prices::Import {
+            file,
+            vendor,
+            model,
+            dry_run,
+        }) => {
+            let wish = prices::Wish {
+                file,
+                vendors: vendor,
+                models: model,
+                dry_run,
+            };
+            let db = app::open_present(&load(&overrides)?).await?;
+            let report = prices::import(&db, &wish, entity::Clock::system().now()).await;
+            db.close().await?;
+            print!("{}", report?);
+        }
         Command::Migrate => {
             let db = app::open(&load(&overrides)?).await?;
             db.close().await?;
@@ -280,6 +334,7 @@ async fn healthcheck(config: &Config) -> anyhow::Result<ExitCode> {
             headers: outbound::HeaderMap::new(),
             body: bytes::Bytes::new(),
             header_timeout: Some(std::time::Duration::from_secs(4)),
+            proxy: None,
         })
         .await?;
     Ok(if answer.status().is_success() {

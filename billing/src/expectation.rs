@@ -1,23 +1,19 @@
 //! How much output a call is expected to bring: the 95th percentile of the latest calls of its model and client kind,
 //! in memory. An input of admission, which stores it on the hold; wrong only costs a growth while the answer streams.
 
+use billing_core::expectation::History;
+pub use billing_core::expectation::UNTRIED;
 use entity::{
     Database, ModelId, Scoped,
     usage::{self, Finish, Quality},
 };
 use sea_orm::{DbErr, QueryOrder, QuerySelect};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::OnceCell;
 
-/// What is expected while there is no history.
-pub const UNTRIED: u64 = 4_096;
-/// Fewer calls than this are no history.
-const HISTORY_MIN: usize = 20;
-/// Calls of one pair that are remembered.
-const HISTORY_MAX: usize = 128;
 /// Pairs of model and client kind that are remembered; past it the memory starts anew.
 const PAIRS_MAX: usize = 4_096;
 /// Usage rows read at the start.
@@ -32,30 +28,6 @@ pub struct Expectations {
 }
 
 type Known = HashMap<ModelId, HashMap<String, History>>;
-
-/// The latest calls of one model by one client kind.
-#[derive(Clone, Debug, Default)]
-struct History(VecDeque<u64>);
-
-impl History {
-    fn note(&mut self, output: u64) {
-        if self.0.len() >= HISTORY_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back(output);
-    }
-
-    /// The least count that 95 of 100 calls stay within.
-    fn expected(&self) -> Option<u64> {
-        if self.0.len() < HISTORY_MIN {
-            return None;
-        }
-        let mut counts: Vec<u64> = self.0.iter().copied().collect();
-        counts.sort_unstable();
-        let rank = counts.len().saturating_mul(95).div_ceil(100);
-        counts.get(rank.saturating_sub(1)).copied()
-    }
-}
 
 impl Expectations {
     /// Knows nothing until it is first asked.
@@ -147,32 +119,8 @@ async fn latest(db: &Database) -> Result<Vec<(ModelId, String, u64)>, DbErr> {
 mod tests {
     use super::*;
 
-    fn history(counts: impl IntoIterator<Item = u64>) -> History {
-        let mut history = History::default();
-        for count in counts {
-            history.note(count);
-        }
-        history
-    }
-
     #[test]
-    fn ninety_five_of_a_hundred_calls_stay_within_the_expectation() {
-        assert_eq!(history(1..=19).expected(), None, "no history yet");
-        assert_eq!(history(1..=20).expected(), Some(19));
-        assert_eq!(history((1..=100).rev()).expected(), Some(95));
-        assert_eq!(history([7; 64]).expected(), Some(7));
-        let rare = std::iter::repeat_n(10, 95).chain(std::iter::repeat_n(64_000, 5));
-        assert_eq!(history(rare).expected(), Some(10));
-        let common = std::iter::repeat_n(10, 94).chain(std::iter::repeat_n(64_000, 6));
-        assert_eq!(history(common).expected(), Some(64_000));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_the_latest() {
-        let long = history((0..1_000).map(|count| count / 500 * 100));
-        assert_eq!(long.0.len(), HISTORY_MAX);
-        assert_eq!(long.expected(), Some(100));
-
+    fn pairs_that_are_remembered_are_bounded() {
         let mut known = Known::new();
         let model = ModelId::fresh();
         for kind in 0..=PAIRS_MAX * 2 {

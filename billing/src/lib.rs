@@ -13,7 +13,8 @@
     )
 )]
 
-pub mod admission;
+pub use billing_core::{admission, rating};
+
 pub mod audit;
 mod bulk;
 pub mod cap;
@@ -23,7 +24,6 @@ pub mod lane;
 pub mod ledger;
 pub mod payment;
 pub mod plan;
-pub mod rating;
 pub mod shop;
 pub mod subscription;
 pub mod sweeper;

@@ -1,7 +1,7 @@
 //! Ends holds that nobody ended: their process crashed, or lost the database for too long.
 
 use crate::lane::Lanes;
-use entity::{Database, HoldId, Scoped, TenantId, Timestamp, hold, usage};
+use entity::{Database, HoldId, Scoped, TenantId, Timestamp, crash, hold, usage};
 use futures_util::future::join_all;
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 
@@ -34,6 +34,7 @@ pub async fn sweep(db: &Database, lanes: &Lanes, now: Timestamp) -> Result<Swept
         .into_tuple()
         .all(db.read())
         .await?;
+    crash::point("sweep found");
     let endings = due
         .into_iter()
         .map(|(id, tenant)| async move { (id, lanes.expire(tenant, id, now).await) });

@@ -1,6 +1,6 @@
 //! What every handler of the console is given, and how the console is configured.
 
-use crate::{limits::Limits, mail::Post};
+use crate::{limits::Limits, mail::Post, pages::operator::channel::upstream::Wire};
 use billing::{code::CodeKeys, payment::PaymentProvider};
 use entity::{Clock, Database};
 use identity::{key::Keys, password::Hasher, seal::MasterKey};
@@ -60,6 +60,14 @@ pub struct Parts {
 }
 
 impl Console {
+    /// What speaks with providers.
+    pub(crate) fn wire(&self) -> Wire<'_> {
+        Wire {
+            outbound: &self.outbound,
+            master: &self.master,
+        }
+    }
+
     /// A console over these parts.
     pub fn new(parts: Parts) -> Self {
         Self {

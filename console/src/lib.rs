@@ -12,6 +12,7 @@ mod frame;
 mod limits;
 pub mod mail;
 mod pages;
+pub mod probe;
 pub mod routes;
 mod words;
 

@@ -7,9 +7,9 @@ use crate::{
         account::{recover, setup, sign_in, sign_out, sign_up, verify},
         buy, docs, home, key, operator,
         operator::reasoned,
-        overview, preferences, redeem, rejections,
+        overview, plan, preferences, redeem, rejections,
         settings::{password, profile, sessions, tenants},
-        usage,
+        statement, usage,
     },
 };
 use actix_web::{
@@ -124,6 +124,10 @@ pub static ROUTES: &[Route] = &[
     act("/console/keys/{id}/enable", Access::Member, |r| {
         r.route(post(key::change::enable))
     }),
+    form("/console/keys/{id}/limits", Access::Member, |r| {
+        r.route(get(key::limits::show))
+            .route(post(key::limits::submit))
+    }),
     form("/console/keys/{id}/revoke", Access::Member, |r| {
         r.route(get(key::revoke::show))
             .route(post(key::revoke::submit))
@@ -133,6 +137,18 @@ pub static ROUTES: &[Route] = &[
     }),
     show("/console/usage/{id}", Access::Member, |r| {
         r.route(get(usage::call::show))
+    }),
+    show("/console/usage.csv", Access::Member, |r| {
+        r.route(get(usage::export::show))
+    }),
+    show("/console/statement", Access::Member, |r| {
+        r.route(get(statement::list::show))
+    }),
+    show("/console/statement.csv", Access::Member, |r| {
+        r.route(get(statement::export::show))
+    }),
+    show("/console/statement/{id}", Access::Member, |r| {
+        r.route(get(statement::entry::show))
     }),
     show("/console/rejections", Access::Member, |r| {
         r.route(get(rejections::show))
@@ -145,6 +161,20 @@ pub static ROUTES: &[Route] = &[
     }),
     show("/console/orders/{id}", Access::Member, |r| {
         r.route(get(buy::show_order))
+    }),
+    form("/console/plans", Access::Member, |r| {
+        r.route(get(plan::list::show))
+            .route(post(plan::list::subscribe))
+    }),
+    form("/console/subscriptions/{id}", Access::Member, |r| {
+        r.route(get(plan::change::show))
+            .route(post(plan::change::submit))
+    }),
+    act("/console/subscriptions/{id}/cancel", Access::Member, |r| {
+        r.route(post(plan::cancel::submit))
+    }),
+    act("/console/subscriptions/{id}/resume", Access::Member, |r| {
+        r.route(post(plan::cancel::undo))
     }),
     form("/console/settings", Access::Member, |r| {
         r.route(get(profile::show)).route(post(profile::submit))
@@ -194,6 +224,77 @@ pub static ROUTES: &[Route] = &[
         |r| {
             r.route(get(operator::tenant::adjust::show))
                 .route(post(operator::tenant::adjust::submit))
+        },
+    ),
+    form(
+        "/console/operator/tenants/{id}/grant",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::tenant::grant::show))
+                .route(post(operator::tenant::grant::submit))
+        },
+    ),
+    form(
+        "/console/operator/tenants/{id}/plans/new",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::tenant::give_plan::show))
+                .route(post(operator::tenant::give_plan::submit))
+        },
+    ),
+    form(
+        "/console/operator/subscriptions/{id}/end",
+        Access::Operator,
+        |r| {
+            r.route(get(reasoned::show::<operator::tenant::end_plan::EndPlan>))
+                .route(post(
+                    reasoned::submit::<operator::tenant::end_plan::EndPlan>,
+                ))
+        },
+    ),
+    form(
+        "/console/operator/tenants/{id}/write-off",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::tenant::write_off::show))
+                .route(post(operator::tenant::write_off::submit))
+        },
+    ),
+    form(
+        "/console/operator/tenants/{id}/multiplier",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::tenant::multiplier::show))
+                .route(post(operator::tenant::multiplier::submit))
+        },
+    ),
+    show(
+        "/console/operator/tenants/{id}/statement",
+        Access::Operator,
+        |r| r.route(get(operator::tenant::statement::show)),
+    ),
+    show(
+        "/console/operator/tenants/{id}/statement.csv",
+        Access::Operator,
+        |r| r.route(get(operator::tenant::statement::show_file)),
+    ),
+    show(
+        "/console/operator/tenants/{id}/usage.csv",
+        Access::Operator,
+        |r| r.route(get(operator::tenant::statement::show_calls)),
+    ),
+    show("/console/operator/entries/{id}", Access::Operator, |r| {
+        r.route(get(operator::tenant::statement::show_entry))
+    }),
+    show("/console/operator/calls/{id}", Access::Operator, |r| {
+        r.route(get(operator::call::show::show))
+    }),
+    form(
+        "/console/operator/calls/{id}/refund",
+        Access::Operator,
+        |r| {
+            r.route(get(operator::call::refund::show))
+                .route(post(operator::call::refund::submit))
         },
     ),
     form(
@@ -295,6 +396,21 @@ pub static ROUTES: &[Route] = &[
         },
     ),
     act(
+        "/console/operator/channels/{id}/options",
+        Access::Operator,
+        |r| r.route(post(operator::channel::options::submit)),
+    ),
+    act(
+        "/console/operator/channels/{id}/keys",
+        Access::Operator,
+        |r| r.route(post(operator::channel::keys::submit)),
+    ),
+    act(
+        "/console/operator/channels/{id}/ignore",
+        Access::Operator,
+        |r| r.route(post(operator::channel::ignore::submit)),
+    ),
+    act(
         "/console/operator/channels/{id}/test",
         Access::Operator,
         |r| r.route(post(operator::channel::test::submit)),
@@ -342,6 +458,14 @@ pub static ROUTES: &[Route] = &[
         r.route(get(operator::plan::publish::show))
             .route(post(operator::plan::publish::submit))
     }),
+    act(
+        "/console/operator/plans/{id}/status",
+        Access::Operator,
+        |r| r.route(post(operator::plan::status::submit)),
+    ),
+    show("/console/operator/plans/{id}/try", Access::Operator, |r| {
+        r.route(get(operator::plan::try_out::show))
+    }),
     show("/console/operator/orders", Access::Operator, |r| {
         r.route(get(operator::order::list::show))
     }),
@@ -350,6 +474,9 @@ pub static ROUTES: &[Route] = &[
     }),
     show("/console/operator/inbox", Access::Operator, |r| {
         r.route(get(operator::order::inbox::show))
+    }),
+    show("/console/operator/doubts", Access::Operator, |r| {
+        r.route(get(operator::doubts::show))
     }),
     show("/console/operator/audit", Access::Operator, |r| {
         r.route(get(operator::audit::show))

@@ -37,6 +37,8 @@ pub struct Model {
     pub created_by: Option<PersonId>,
     /// When.
     pub created_at: Timestamp,
+    /// How many of its codes one member may redeem; none leaves it open.
+    pub most_per_member: Option<i64>,
 }
 
 /// What a code gives.

@@ -17,6 +17,8 @@ pub struct Model {
     pub grant_id: GrantId,
     /// How much of it.
     pub amount: Credits,
+    /// Which drawing of the call's it belongs to, from 1; 0 where that was not noted yet.
+    pub draw: i64,
 }
 
 /// Rows are joined by hand where a page needs it.

@@ -98,10 +98,16 @@ ids! {
     OrderId,
     /// One line of the audit trail.
     AuditId,
+    /// Credits given back of a call.
+    UsageAdjustmentId,
     /// One side effect that waits to be carried out.
     OutboxId,
     /// One refused call.
     RejectionId,
+    /// A further key of an upstream account.
+    ChannelKeyId,
+    /// One try at a channel that brought nothing.
+    AttemptId,
     /// One clause of a plan (or of a key, tenant or member) that counts.
     RuleId,
 }

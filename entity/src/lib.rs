@@ -1,22 +1,16 @@
-//! The ground every crate shares: tables and the values in them, tenant-scoped finders, the one way to
-//! write, and what time it is. No operations, no HTTP.
-//!
+//! The ground every crate shares: tables, their values, tenant-scoped finders, the one way to write, and what time it is.
 //! Start with [`Database`] (how rows are read and written), [`Credits`] and [`Timestamp`], then a table's own module.
 
-mod clock;
-mod credits;
-mod database;
-mod id;
-mod protocol;
-mod scope;
-mod timestamp;
-
 pub mod audit_trail;
+pub mod call_link;
 pub mod cap;
 pub mod channel;
 pub mod channel_model;
+mod clock;
 pub mod code;
 pub mod code_batch;
+mod credits;
+mod database;
 pub mod email_token;
 pub mod grant;
 pub mod group;
@@ -24,6 +18,7 @@ pub mod group_channel;
 pub mod hold;
 pub mod hold_allocation;
 pub mod hold_window;
+mod id;
 pub mod key;
 pub mod lease;
 pub mod ledger_entry;
@@ -37,24 +32,31 @@ pub mod person;
 pub mod plan;
 pub mod plan_version;
 pub mod price_version;
+mod protocol;
 pub mod quota_counter;
 pub mod redemption;
 pub mod rejection;
 pub mod retention;
+mod scope;
 pub mod session;
 pub mod setting;
 pub mod subscription;
 pub mod tenant;
+mod timestamp;
 pub mod usage;
+pub mod usage_adjustment;
 pub mod usage_allocation;
+pub mod usage_doubt;
 pub mod usage_window;
 pub mod wallet;
 
 pub use audit_trail::Actor;
+pub use channel::{attempt, channel_check, channel_key};
 pub use clock::Clock;
 pub use credits::{Credits, CreditsError};
-pub use database::{Database, Settings, Tx, WriteFuture};
+pub use database::{Database, Settings, Tx, WriteFuture, crash};
 pub use id::*;
 pub use protocol::Protocol;
 pub use scope::{Platform, Scoped};
+pub use sea_orm::DbErr;
 pub use timestamp::Timestamp;

@@ -27,7 +27,7 @@ pub struct Model {
     pub cache_write_long: Option<i64>,
     /// Nano-credits per call.
     pub per_request: i64,
-    /// JSON: prices past a prompt length and by service tier.
+    /// JSON: prices past prompt lengths.
     pub tiers: Option<String>,
     /// What the upstream takes per million fresh input tokens, in nano-dollars.
     pub cost_input: Option<i64>,
@@ -47,6 +47,12 @@ pub struct Model {
     pub source_detail: Option<String>,
     /// When it was entered.
     pub created_at: Timestamp,
+    /// JSON: nano-credits of further classes, such as sound or a search; one left out falls back.
+    pub classes: Option<String>,
+    /// JSON: what the upstream takes for further classes, in nano-dollars.
+    pub cost_classes: Option<String>,
+    /// JSON: what the upstream takes past prompt lengths, in nano-dollars.
+    pub cost_tiers: Option<String>,
 }
 
 /// Who set a price.

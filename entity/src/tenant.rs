@@ -26,7 +26,12 @@ pub struct Model {
     /// Its id in the system it was imported from.
     #[sea_orm(unique)]
     pub legacy_ref: Option<String>,
+    /// Factor on every price, in millionths, beside those of group and plan.
+    pub multiplier_ppm: i64,
 }
+
+/// The multiplier of a tenant that pays the list price.
+pub const LIST_PPM: i64 = 1_000_000;
 
 /// What a tenant is for.
 #[derive(

@@ -59,6 +59,18 @@ pub struct Model {
     pub output_tokens: i64,
     /// How many of those were reasoning.
     pub reasoning_tokens: i64,
+    /// How many of the fresh input tokens were sound.
+    pub input_audio_tokens: i64,
+    /// How many of the fresh input tokens were pictures.
+    pub input_image_tokens: i64,
+    /// How many of the output tokens were sound.
+    pub output_audio_tokens: i64,
+    /// How many of the output tokens were pictures.
+    pub output_image_tokens: i64,
+    /// Searches of the web that the upstream made.
+    pub web_searches: i64,
+    /// Searches of files that the upstream made.
+    pub file_searches: i64,
     /// What was charged.
     pub charge: Credits,
     /// What the upstream takes, in nano-dollars, where known.

@@ -17,6 +17,9 @@ pub struct Model {
     pub grant_id: Option<GrantId>,
     /// How much of it.
     pub amount: Credits,
+    /// Which drawing of the call's it belongs to, from 1: the hold, each growth of it, what it ran over. Within one,
+    /// lots come in the order of drawing. 0 where that was not noted yet.
+    pub draw: i64,
 }
 
 /// Rows are joined by hand where a page needs it.

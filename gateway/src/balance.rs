@@ -1,4 +1,4 @@
-//! `GET /v1/usage` and `GET /user/balance`: what is left for this key, as programs that switch between providers poll
+//! `GET /v1/usage`, `GET /user/balance` and `GET /api/user/self`: what is left for this key, as programs that switch between providers poll
 //! it. Only reads, and a limit of its own per key.
 //!
 //! Whose role may not see the wallet, or the plans behind it, sees what the key itself may still spend.
@@ -12,9 +12,9 @@ use billing::{
     plan::{Pattern, Quantity},
     subscription::{self, WindowStand},
 };
-use entity::{Credits, Timestamp};
+use entity::{Credits, Scoped, Timestamp, grant};
 use identity::key::CallerRow;
-use sea_orm::DbErr;
+use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -44,6 +44,8 @@ struct Usage {
     wallet: Option<Wallet>,
     plans: Vec<Plan>,
     limits: Vec<Own>,
+    #[serde(skip)]
+    left: Option<Credits>,
 }
 
 /// What the general template of a switcher reads.
@@ -103,16 +105,92 @@ enum Own {
 pub(crate) async fn usage(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
     let visit = Visit::new(&request, shape_of(&request, None), None);
     match look(&gateway, &request).await {
-        Ok(usage) => visit.answer(200).json(usage),
+        Ok((_, usage)) => visit.answer(200).json(usage),
         Err(denied) => deny(&gateway, &visit, &denied),
     }
+}
+
+/// What a switcher's template for another gateway reads. It counts in units of its own, whole ones.
+#[derive(Debug, Serialize)]
+struct Account {
+    success: bool,
+    message: &'static str,
+    data: Standing,
+}
+
+#[derive(Debug, Serialize)]
+struct Standing {
+    id: i64,
+    username: String,
+    display_name: String,
+    group: String,
+    /// Nothing where it is not to be seen.
+    quota: Option<i64>,
+    used_quota: i64,
+    request_count: i64,
+}
+
+/// Units of that template that make a dollar.
+const UNITS: i64 = 500_000;
+
+/// The account as that template asks for it: what is left of the credits that may still be spent, and what is spent.
+pub(crate) async fn account(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
+    let visit = Visit::new(&request, shape_of(&request, None), None);
+    match stand(&gateway, &request).await {
+        Ok(data) => visit.answer(200).json(Account {
+            success: true,
+            message: "",
+            data,
+        }),
+        Err(denied) => deny(&gateway, &visit, &denied),
+    }
+}
+
+async fn stand(gateway: &Gateway, request: &HttpRequest) -> Result<Standing, Denied> {
+    let (caller, usage) = look(gateway, request).await?;
+    let snapshot = gateway.inner.catalog.current().await;
+    let group = snapshot
+        .ok()
+        .and_then(|snapshot| Some(snapshot.group(caller.key.group_id)?.title.clone()));
+    let used = spent(gateway, &caller).await.unwrap_or(Credits::ZERO);
+    Ok(Standing {
+        id: 1,
+        username: caller.key.name.clone(),
+        display_name: caller.key.name.clone(),
+        group: group.unwrap_or_default(),
+        quota: usage.left.map(units),
+        used_quota: units(used),
+        request_count: 0,
+    })
+}
+
+/// What was drawn from the grants that may still be spent.
+async fn spent(gateway: &Gateway, caller: &CallerRow) -> Result<Credits, DbErr> {
+    if !caller.may_see_wallet() {
+        return Ok(Credits::ZERO);
+    }
+    let grants = grant::Entity::of(caller.key.tenant_id)
+        .filter(grant::Column::Status.eq(grant::Status::Active))
+        .all(gateway.inner.db.read())
+        .await?;
+    Ok(grants.iter().fold(Credits::ZERO, |sum, grant| {
+        let drawn = grant.amount.checked_sub(grant.remaining);
+        drawn
+            .and_then(|drawn| sum.checked_add(drawn))
+            .unwrap_or(sum)
+    }))
+}
+
+fn units(credits: Credits) -> i64 {
+    let units = i128::from(credits.nanos()) * i128::from(UNITS) / 1_000_000_000;
+    i64::try_from(units).unwrap_or(i64::MAX)
 }
 
 /// The one number.
 pub(crate) async fn balance(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
     let visit = Visit::new(&request, shape_of(&request, None), None);
     match look(&gateway, &request).await {
-        Ok(usage) => visit.answer(200).json(Brief {
+        Ok((_, usage)) => visit.answer(200).json(Brief {
             is_active: usage.is_valid,
             balance: usage.remaining,
             unit: usage.unit,
@@ -121,7 +199,7 @@ pub(crate) async fn balance(gateway: Data<Gateway>, request: HttpRequest) -> Htt
     }
 }
 
-async fn look(gateway: &Gateway, request: &HttpRequest) -> Result<Usage, Denied> {
+async fn look(gateway: &Gateway, request: &HttpRequest) -> Result<(Arc<CallerRow>, Usage), Denied> {
     let inner = &gateway.inner;
     let now = inner.clock.now();
     let caller = inner.callers.find(request.headers(), now).await?;
@@ -133,14 +211,15 @@ async fn look(gateway: &Gateway, request: &HttpRequest) -> Result<Usage, Denied>
         .questions
         .question(caller.key.id, now)
         .map_err(denied)?;
-    read(gateway, &caller, now).await.map_err(|error| {
+    let usage = read(gateway, &caller, now).await.map_err(|error| {
         tracing::error!(%error, "what is left for a key cannot be read");
         let refusal = Refusal::new(
             Code::Overloaded,
             "The account could not be read just now. Try again in a moment.",
         );
         denied(refusal.after(std::time::Duration::from_secs(5)))
-    })
+    })?;
+    Ok((caller, usage))
 }
 
 async fn read(gateway: &Gateway, caller: &CallerRow, now: Timestamp) -> Result<Usage, DbErr> {
@@ -178,6 +257,7 @@ async fn read(gateway: &Gateway, caller: &CallerRow, now: Timestamp) -> Result<U
         is_valid: true,
         plan_name: plans.first().map(|plan| plan.title.clone()),
         remaining: remaining.and_then(amount),
+        left: remaining,
         unit: UNIT,
         wallet,
         plans,

@@ -130,21 +130,38 @@ fn stranger(refusal: Refusal) -> Denied {
     }
 }
 
-fn well_formed(headers: &HeaderMap) -> Result<WellFormed, Refusal> {
+/// The credential headers of a request, as they were sent.
+pub(crate) struct Sent<'a> {
+    pub(crate) authorization: &'a [String],
+    pub(crate) x_api_key: &'a [String],
+}
+
+/// Every value of the two credential headers.
+pub(crate) fn sent(headers: &HeaderMap) -> (Vec<String>, Vec<String>) {
     // Letters that no key has must not make a header look empty.
     let text = |value: &actix_web::http::header::HeaderValue| {
         String::from_utf8_lossy(value.as_bytes()).into_owned()
     };
-    let authorization: Vec<String> = headers.get_all(AUTHORIZATION).map(text).collect();
-    let x_api_key: Vec<String> = headers.get_all("x-api-key").map(text).collect();
-    let found = presented(
-        authorization.iter().map(String::as_str),
-        x_api_key.iter().map(String::as_str),
-    );
-    judge(found)
+    (
+        headers.get_all(AUTHORIZATION).map(text).collect(),
+        headers.get_all("x-api-key").map(text).collect(),
+    )
 }
 
-fn judge(found: Presented<'_>) -> Result<WellFormed, Refusal> {
+fn well_formed(headers: &HeaderMap) -> Result<WellFormed, Refusal> {
+    let (authorization, x_api_key) = sent(headers);
+    judge(&Sent {
+        authorization: &authorization,
+        x_api_key: &x_api_key,
+    })
+}
+
+/// The key that the headers carry, or what is wrong with how it is written.
+pub(crate) fn judge(sent: &Sent<'_>) -> Result<WellFormed, Refusal> {
+    let found = presented(
+        sent.authorization.iter().map(String::as_str),
+        sent.x_api_key.iter().map(String::as_str),
+    );
     match found {
         Presented::Nothing => Err(Refusal::new(
             Code::MissingKey,

@@ -9,10 +9,11 @@ use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Cooldowns, Memory, Rates},
+    call::{Budget, Cooldowns, Loads, Memory, Rates, Repeats, Turns},
     caller::Callers,
     catalog::Catalog,
     error::Links,
+    refused::Refusals,
 };
 
 /// What can be set.
@@ -44,7 +45,7 @@ pub struct Config {
     pub hold: Duration,
     /// How long a call waits for running calls of its tenant, where nothing else is in the way.
     pub patience: Duration,
-    /// Channels tried for one call at most.
+    /// Tries of one call that reach an upstream at most, the first one included.
     pub attempts: usize,
     /// How long a word of the sandbox takes.
     pub sandbox_pace: Duration,
@@ -67,7 +68,7 @@ impl Config {
             drain: Duration::from_secs(20),
             hold: Duration::from_mins(5),
             patience: Duration::from_secs(10),
-            attempts: 3,
+            attempts: 2,
             sandbox_pace: Duration::from_millis(10),
         }
     }
@@ -99,7 +100,12 @@ pub(crate) struct Inner {
     /// Counts what is asked without a call, apart from the calls.
     pub(crate) questions: Rates,
     pub(crate) cooldowns: Cooldowns,
+    pub(crate) turns: Turns,
+    pub(crate) loads: Loads,
+    pub(crate) budget: Budget,
+    pub(crate) refusals: Refusals,
     pub(crate) memory: Memory,
+    pub(crate) repeats: Repeats,
     pub(crate) links: Links,
     pub(crate) config: Config,
     /// No new call is let in.
@@ -127,7 +133,12 @@ impl Gateway {
                 deals: Deals::new(db.clone()),
                 expectations: Expectations::new(db.clone()),
                 cooldowns: Cooldowns::default(),
+                turns: Turns::default(),
+                loads: Loads::default(),
+                budget: Budget::default(),
+                refusals: Refusals::default(),
                 memory: Memory::default(),
+                repeats: Repeats::default(),
                 rates: Rates::default(),
                 questions: Rates::default(),
                 links: Links {
@@ -155,6 +166,9 @@ impl Gateway {
     pub async fn landed(&self) {
         self.inner.calls.close();
         self.inner.calls.wait().await;
+        for row in self.inner.refusals.drain() {
+            self.inner.lanes.reject(row);
+        }
     }
 
     /// Ends the answers that are still under way, each with an error event and a settlement: for the end of a

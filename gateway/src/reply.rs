@@ -14,8 +14,10 @@ use identity::key::CallerRow;
 
 use crate::{
     error::{Code, Refusal, Shape, render},
+    evidence::Evidence,
     gateway::Gateway,
-    wire::client,
+    refused::{Noted, WINDOW},
+    wire::client::{self, Seen},
 };
 
 /// What a request is called by, and what its answers must look like.
@@ -24,7 +26,8 @@ pub(crate) struct Visit {
     pub(crate) id: HoldId,
     pub(crate) shape: Shape,
     pub(crate) protocol: Option<Protocol>,
-    pub(crate) client_kind: &'static str,
+    pub(crate) client: Seen,
+    pub(crate) evidence: Arc<Evidence>,
 }
 
 impl Visit {
@@ -33,7 +36,8 @@ impl Visit {
             id: HoldId::fresh(),
             shape,
             protocol,
-            client_kind: client::kind(text(request.headers(), header::USER_AGENT.as_str())),
+            client: client::recognise(request.headers()),
+            evidence: Arc::new(Evidence::of(request)),
         }
     }
 
@@ -58,7 +62,10 @@ impl Visit {
         if let Some(retry) = refusal.code.should_retry() {
             answer.insert_header(("x-should-retry", retry.to_string()));
         }
-        if let Some(wait) = refusal.retry_after {
+        if let Some(wait) = refusal
+            .retry_after
+            .filter(|_| !self.waits_too_long(refusal))
+        {
             answer.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
         }
         tracing::info!(
@@ -71,6 +78,11 @@ impl Visit {
         answer.body(body)
     }
 
+    /// Codex asks 30 times after a 503, and before it shows the message it waits each time as long as it is told.
+    fn waits_too_long(&self, refusal: &Refusal) -> bool {
+        self.client.kind == "codex" && refusal.status() == 503
+    }
+
     /// Keeps a refusal for the key's owner to see. Never waits.
     pub(crate) fn keep(
         &self,
@@ -79,24 +91,44 @@ impl Visit {
         model: Option<&str>,
         refusal: &Refusal,
     ) {
-        gateway.inner.lanes.reject(rejection::Model {
+        let row = rejection::Model {
             id: RejectionId::fresh(),
             tenant_id: caller.key.tenant_id,
             member_id: caller.key.member_id,
             key_id: caller.key.id,
             code: refusal.code.as_str().to_owned(),
             http_status: refusal.status().into(),
-            message: refusal.message.clone(),
+            message: refusal.message.chars().take(LONGEST_MESSAGE).collect(),
             protocol: self.protocol,
-            client_kind: self.client_kind.to_owned(),
+            client_kind: self.client.kind.to_owned(),
             model_name: model
                 .filter(|name| !name.is_empty())
                 .map(|name| name.chars().take(200).collect()),
             calls: 1,
+            path: Some(self.evidence.path.clone()),
+            headers: Some(self.evidence.headers_json()),
+            fix: Some(refusal.fix().to_json()),
             created_at: gateway.inner.clock.now(),
-        });
+        };
+        match gateway.inner.refusals.note(row) {
+            Noted::Keep(row) => gateway.inner.lanes.reject(*row),
+            Noted::Counted => {}
+            Noted::Begin(likeness) => {
+                // Nobody waits for this task: a process that ends before it takes the count itself.
+                let inner = Arc::clone(&gateway.inner);
+                gateway.inner.db.handle().spawn(async move {
+                    tokio::time::sleep(WINDOW).await;
+                    if let Some(row) = inner.refusals.take(likeness) {
+                        inner.lanes.reject(row);
+                    }
+                });
+            }
+        }
     }
 }
+
+/// Letters of a message that are kept; an upstream's words may be long.
+const LONGEST_MESSAGE: usize = 1_000;
 
 /// A header's text; empty where it is not there or not text.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -107,8 +139,8 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 /// A model name that is not known is a 404, but Claude Code hides a 404's text and shows a 403's.
-pub(crate) fn readable_by(client_kind: &str, refusal: Refusal) -> Refusal {
-    if refusal.code == Code::ModelNotFound && client_kind == "claude_code" {
+pub(crate) fn readable_by(client: &Seen, refusal: Refusal) -> Refusal {
+    if refusal.code == Code::ModelNotFound && client.kind == "claude_code" {
         refusal.with_status(403)
     } else {
         refusal

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use entity::Protocol;
 
-use crate::{balance, call, gateway::Gateway, model, stray};
+use crate::{balance, call, doctor, gateway::Gateway, model, stray};
 
 /// A path under the base URL, and the methods it answers.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ const fn reads(path: &'static str, mount: fn(Resource) -> Resource) -> Path {
 pub static PATHS: &[Path] = &[
     calls("/chat/completions", |r| answers(r, Protocol::Chat)),
     calls("/responses", |r| answers(r, Protocol::Responses)),
+    calls("/responses/compact", |r| answers(r, Protocol::Responses)),
     calls("/messages", |r| answers(r, Protocol::Messages)),
     calls("/messages/count_tokens", |r| {
         posts(r, Protocol::Messages, web::post().to(call::count))
@@ -45,6 +46,10 @@ pub static PATHS: &[Path] = &[
     calls("/embeddings", |r| answers(r, Protocol::Embeddings)),
     reads("/usage", |r| r.route(reading().to(balance::usage))),
     reads("/user/balance", |r| r.route(reading().to(balance::balance))),
+    reads("/doctor", |r| r.route(reading().to(doctor::show))),
+    reads("/api/user/self", |r| {
+        r.route(reading().to(balance::account))
+    }),
     reads("/models", |r| r.route(reading().to(model::list))),
     reads("/models/{name:.+}", |r| r.route(reading().to(model::show))),
 ];

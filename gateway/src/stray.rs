@@ -8,7 +8,7 @@ use actix_web::{
 use entity::Protocol;
 
 use crate::{
-    balance, call,
+    balance, call, doctor,
     error::{Code, Refusal, Shape},
     gateway::Gateway,
     model,
@@ -26,6 +26,9 @@ pub(crate) async fn not_found(
         (Some(Endpoint::Call(protocol)), &Method::POST) => {
             return call::answer(protocol, gateway, request, payload).await;
         }
+        (Some(Endpoint::Compact), &Method::POST) => {
+            return call::answer(Protocol::Responses, gateway, request, payload).await;
+        }
         (Some(Endpoint::CountTokens), &Method::POST) => {
             return call::count(gateway, request, payload).await;
         }
@@ -34,6 +37,12 @@ pub(crate) async fn not_found(
         }
         (Some(Endpoint::Balance), &Method::GET | &Method::HEAD) => {
             return balance::balance(gateway, request).await;
+        }
+        (Some(Endpoint::Doctor), &Method::GET | &Method::HEAD) => {
+            return doctor::show(gateway, request).await;
+        }
+        (Some(Endpoint::Account), &Method::GET | &Method::HEAD) => {
+            return balance::account(gateway, request).await;
         }
         (Some(Endpoint::Models), &Method::GET | &Method::HEAD) => {
             return model::list(gateway, request).await;
@@ -50,7 +59,20 @@ pub(crate) async fn not_found(
         Code::RouteNotFound,
         advice(&gateway.inner.config.public_url, &request, meant.as_ref()),
     );
+    keep(&gateway, &visit, &request, &refusal).await;
     visit.refuse(&gateway, &refusal)
+}
+
+/// A wrong base URL is what the owner of a key most needs to see. A stranger costs a look at the headers.
+async fn keep(gateway: &Gateway, visit: &Visit, request: &HttpRequest, refusal: &Refusal) {
+    let inner = &gateway.inner;
+    let found = inner
+        .callers
+        .find(request.headers(), inner.clock.now())
+        .await;
+    if let Ok(caller) = found {
+        visit.keep(gateway, &caller, None, refusal);
+    }
 }
 
 /// A known path with another method. A WebSocket is declined so that Codex falls back to HTTP at once.
@@ -115,6 +137,7 @@ pub(crate) fn shape_of(request: &HttpRequest, meant: Option<&Endpoint>) -> Shape
     match meant {
         Some(Endpoint::Call(protocol)) => (*protocol).into(),
         Some(Endpoint::CountTokens) => Shape::Anthropic,
+        Some(Endpoint::Compact) => Protocol::Responses.into(),
         _ if request.headers().contains_key("anthropic-version") => Shape::Anthropic,
         _ => Shape::OpenAi,
     }

@@ -347,6 +347,7 @@ pub(crate) async fn open_tenant_in(
         time_zone: Set("UTC".to_owned()),
         created_at: Set(now),
         legacy_ref: Set(None),
+        multiplier_ppm: Set(tenant::LIST_PPM),
     };
     tenant::Entity::insert(row)
         .exec_without_returning(tx)

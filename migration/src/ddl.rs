@@ -11,6 +11,8 @@ pub(crate) enum Step {
     Table(&'static str, &'static str),
     /// A table that PostgreSQL can partition by its time-ordered `id`.
     PartitionedTable(&'static str, &'static str),
+    /// One more column: its table, its name, and its type and constraints.
+    Column(&'static str, &'static str, &'static str),
     /// An index, as a whole statement.
     Index(&'static str),
     /// Rows of this table can be added, never changed or removed.
@@ -57,9 +59,16 @@ pub(crate) async fn down(db: &impl ConnectionTrait, steps: &[Step]) -> Result<()
 /// Takes a later migration's steps back, last first.
 pub(crate) async fn remove(db: &impl ConnectionTrait, steps: &[Step]) -> Result<(), DbErr> {
     for step in steps.iter().rev() {
-        if let Step::Table(name, _) | Step::PartitionedTable(name, _) = step {
-            db.execute_unprepared(&format!(r#"DROP TABLE "{name}""#))
-                .await?;
+        match step {
+            Step::Table(name, _) | Step::PartitionedTable(name, _) => {
+                db.execute_unprepared(&format!(r#"DROP TABLE "{name}""#))
+                    .await?;
+            }
+            Step::Column(table, column, _) => {
+                db.execute_unprepared(&format!(r#"ALTER TABLE "{table}" DROP COLUMN "{column}""#))
+                    .await?;
+            }
+            Step::Index(_) | Step::AppendOnly(_) => {}
         }
     }
     Ok(())
@@ -84,6 +93,10 @@ impl Step {
                 format!(r#"CREATE TABLE "{name}_rest" PARTITION OF "{name}" DEFAULT"#),
             ],
             Self::PartitionedTable(name, body) => Self::Table(name, body).statements(backend),
+            Self::Column(table, column, kind) => vec![typed(
+                &format!(r#"ALTER TABLE "{table}" ADD COLUMN "{column}" {kind}"#),
+                postgres,
+            )],
             Self::Index(statement) => vec![(*statement).to_owned()],
             Self::AppendOnly(name) if postgres => vec![
                 format!(

@@ -6,6 +6,10 @@
 mod ddl;
 mod m20261121_1_create_schema;
 mod m20261121_2_create_cap;
+mod m20261121_3_price_classes;
+mod m20261121_4_plan_depth;
+mod m20261121_5_routing_and_policy;
+mod m20261121_6_call_links;
 mod run;
 
 pub use run::{down, pending, up};

@@ -1,6 +1,9 @@
 //! Runs the steps, one replica at a time.
 
-use crate::{m20261121_1_create_schema, m20261121_2_create_cap};
+use crate::{
+    m20261121_1_create_schema, m20261121_2_create_cap, m20261121_3_price_classes,
+    m20261121_4_plan_depth, m20261121_5_routing_and_policy, m20261121_6_call_links,
+};
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait,
     sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr},
@@ -13,6 +16,10 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_1_create_schema::Migration),
             Box::new(m20261121_2_create_cap::Migration),
+            Box::new(m20261121_3_price_classes::Migration),
+            Box::new(m20261121_4_plan_depth::Migration),
+            Box::new(m20261121_5_routing_and_policy::Migration),
+            Box::new(m20261121_6_call_links::Migration),
         ]
     }
 }

@@ -11,12 +11,28 @@ use url::{Host, Url};
 #[derive(Clone, Debug, Default)]
 pub struct AllowList {
     networks: Vec<IpNet>,
+    ports: Vec<u16>,
 }
 
+/// The port of https, which needs no list.
+const HTTPS_PORT: u16 = 443;
+
 impl AllowList {
-    /// An allow-list of exactly these networks.
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self { networks }
+    /// An allow-list of exactly these networks, and of these ports of public addresses beside that of https.
+    pub fn new(networks: Vec<IpNet>, ports: Vec<u16>) -> Self {
+        Self { networks, ports }
+    }
+
+    fn lists_port(&self, port: u16) -> bool {
+        port == HTTPS_PORT || self.ports.contains(&port)
+    }
+
+    /// Whether a URL may be asked at all, as far as its text tells: names are judged once more when they are resolved.
+    ///
+    /// # Errors
+    /// Why not, in words for the operator.
+    pub fn admits(&self, url: &Url) -> Result<(), Refusal> {
+        judge_url(url, self).map(drop)
     }
 
     /// Whether the operator listed a network with this address in it.
@@ -27,7 +43,8 @@ impl AllowList {
     }
 }
 
-/// Which addresses a connection may use: plain HTTP only inside listed networks, TLS anywhere public as well.
+/// Which addresses a connection may use: plain HTTP, and ports that are not listed, only inside listed networks; TLS
+/// anywhere public as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     Public,
@@ -49,9 +66,9 @@ pub enum Refusal {
     /// The address has no host.
     #[error("the address has no host")]
     NoHost,
-    /// Plain HTTP to an address that no listed network holds.
+    /// Plain HTTP, or a port that is not listed, at an address that no listed network holds.
     #[error(
-        "plain http to {host} ({address}) is refused; use https, or allow it with the configuration line TOLLGATE_OUTBOUND_ALLOWED_CIDRS={line}"
+        "{host} ({address}) is refused: plain http, and ports other than 443 and those of TOLLGATE_OUTBOUND_ALLOWED_PORTS, reach listed networks only; use https at port 443, or allow it with the configuration line TOLLGATE_OUTBOUND_ALLOWED_CIDRS={line}"
     )]
     Plain {
         /// The host as written.
@@ -105,8 +122,10 @@ pub(crate) fn judge(
 /// Judges what can be judged before resolution: scheme, credentials, and an address written literally.
 pub(crate) fn judge_url(url: &Url, allowed: &AllowList) -> Result<Reach, Refusal> {
     let reach = match url.scheme() {
-        "https" => Reach::Public,
-        "http" => Reach::ListedOnly,
+        "https" if allowed.lists_port(url.port_or_known_default().unwrap_or_default()) => {
+            Reach::Public
+        }
+        "https" | "http" => Reach::ListedOnly,
         other => {
             return Err(Refusal::Scheme {
                 scheme: other.to_owned(),
@@ -123,6 +142,25 @@ pub(crate) fn judge_url(url: &Url, allowed: &AllowList) -> Result<Reach, Refusal
         Host::Domain(_) => {}
     }
     Ok(reach)
+}
+
+/// Judges an egress proxy that somebody typed, as far as its text tells. A name is judged when it is resolved.
+pub(crate) fn judge_proxy(proxy: &Url, allowed: &AllowList) -> Result<(), Refusal> {
+    if !matches!(proxy.scheme(), "http" | "https" | "socks5" | "socks5h") {
+        return Err(Refusal::Scheme {
+            scheme: proxy.scheme().to_owned(),
+        });
+    }
+    if !proxy.username().is_empty() || proxy.password().is_some() {
+        return Err(Refusal::Credentials);
+    }
+    let host = proxy.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(address) => judge(host, address, Reach::Public, allowed),
+        Err(_) if host.is_empty() => Err(Refusal::NoHost),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Whether an address is globally routable unicast (IANA special-purpose registries, RFC 6890 and its heirs).
@@ -231,10 +269,14 @@ mod tests {
 
     #[test]
     fn literal_addresses_are_judged_before_any_connection() {
-        let allowed = AllowList::new(vec!["10.0.0.0/8".parse().expect("a network")]);
+        let allowed = AllowList::new(vec!["10.0.0.0/8".parse().expect("a network")], vec![8443]);
         let table = [
             ("https://api.example.com/v1", Ok(Reach::Public)),
             ("http://models.example.com/v1", Ok(Reach::ListedOnly)),
+            ("https://api.example.com:8443/v1", Ok(Reach::Public)),
+            ("https://api.example.com:22/v1", Ok(Reach::ListedOnly)),
+            ("https://10.1.1.1:9000/v1", Ok(Reach::ListedOnly)),
+            ("https://1.1.1.1:9000/v1", Err("1.1.1.1/32")),
             ("https://10.1.1.1/v1", Ok(Reach::Public)),
             ("http://10.1.1.1:8080/v1", Ok(Reach::ListedOnly)),
             ("https://127.0.0.1/", Err("127.0.0.1/32")),
@@ -256,6 +298,28 @@ mod tests {
                 Ok(reach) => assert_eq!(found, Ok(reach), "{text}"),
                 Err(part) => assert!(found.is_err_and(|text| text.contains(part)), "{text}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_judged_like_any_other_address() {
+        let allowed = AllowList::new(vec!["10.0.0.0/8".parse().expect("a network")], Vec::new());
+        let table = [
+            ("http://10.1.1.1:3128", true),
+            ("socks5://10.1.1.1:1080", true),
+            ("socks5h://proxy.example:1080", true),
+            ("http://127.0.0.1:3128", false),
+            ("socks5h://127.0.0.1:1080", false),
+            ("http://[::1]:3128", false),
+            ("http://169.254.169.254/", false),
+            ("http://user:word@10.1.1.1:3128", false),
+            ("ftp://10.1.1.1", false),
+            ("socks4://10.1.1.1:1080", false),
+        ];
+
+        for (text, passes) in table {
+            let url = Url::parse(text).expect("the table holds addresses");
+            assert_eq!(judge_proxy(&url, &allowed).is_ok(), passes, "{text}");
         }
     }
 

@@ -2,7 +2,11 @@
 //!
 //! Headers are built from scratch by the caller; nothing is added but what HTTP itself needs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream::BoxStream};
@@ -12,7 +16,7 @@ use reqwest::{Client, Proxy, redirect};
 use url::Url;
 
 use crate::{
-    address::{AllowList, Reach, judge_url},
+    address::{AllowList, Reach, judge, judge_proxy, judge_url},
     error::SendError,
     resolver::Guarded,
 };
@@ -25,7 +29,9 @@ const IDLE_CONNECTIONS_PER_HOST: usize = 64;
 pub struct Settings {
     /// Networks that may be reached although they are not public, and by plain HTTP too.
     pub allowed_cidrs: Vec<IpNet>,
-    /// An egress proxy (`http`, `https`, `socks5h`); names are then resolved by the proxy.
+    /// Ports of public addresses that may be reached beside 443.
+    pub allowed_ports: Vec<u16>,
+    /// An egress proxy (`http`, `https`, `socks5`, `socks5h`); names are then resolved by the proxy.
     pub proxy: Option<Url>,
     /// How long name, TCP and TLS may take together.
     pub connect_timeout: Duration,
@@ -39,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             allowed_cidrs: Vec::new(),
+            allowed_ports: Vec::new(),
             proxy: None,
             connect_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_mins(1),
@@ -51,7 +58,7 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The proxy address has a scheme that is not supported, or no host.
-    #[error("the egress proxy must be an http, https or socks5h address with a host")]
+    #[error("the egress proxy must be an http, https or socks5 address with a host")]
     Proxy,
     /// The TLS or client set-up failed.
     #[error("the outbound client cannot be set up: {0}")]
@@ -64,8 +71,13 @@ pub struct Outbound {
     tls: Client,
     plain: Client,
     allowed: AllowList,
-    header_timeout: Duration,
+    settings: Settings,
+    /// Clients through the proxies that single calls name, made when first needed.
+    through: Arc<Mutex<HashMap<Url, Client>>>,
 }
+
+/// Proxies of single calls whose clients are kept; there are as many as operators type.
+const PROXIES_MAX: usize = 256;
 
 /// One request to make.
 #[derive(Debug)]
@@ -80,6 +92,8 @@ pub struct Call {
     pub body: Bytes,
     /// A limit of its own for the answer to begin: an answer that is not streamed begins when it is complete.
     pub header_timeout: Option<Duration>,
+    /// An egress proxy of its own, in place of the usual way.
+    pub proxy: Option<Url>,
 }
 
 /// An answer whose body has not been read yet.
@@ -96,12 +110,18 @@ pub type BodyStream = BoxStream<'static, Result<Bytes, SendError>>;
 impl Outbound {
     /// Builds the client. Fails only on settings that cannot work.
     pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let allowed = AllowList::new(settings.allowed_cidrs.clone());
+        let allowed = AllowList::new(
+            settings.allowed_cidrs.clone(),
+            settings.allowed_ports.clone(),
+        );
+        let proxy = settings.proxy.as_ref();
         Ok(Self {
-            tls: client(settings, Reach::Public, &allowed)?,
-            plain: client(settings, Reach::ListedOnly, &allowed)?,
+            tls: client(settings, Reach::Public, &allowed, proxy.map(Trusted))?,
+            // Listed networks are near by definition; only public addresses are reached through the proxy.
+            plain: client(settings, Reach::ListedOnly, &allowed, None)?,
             allowed,
-            header_timeout: settings.header_timeout,
+            settings: settings.clone(),
+            through: Arc::default(),
         })
     }
 
@@ -111,13 +131,63 @@ impl Outbound {
         Ok(())
     }
 
+    /// Whether a proxy could be used, as far as its text tells; a form asks before it saves.
+    pub fn check_proxy(&self, proxy: &Url) -> Result<(), SendError> {
+        judge_proxy(proxy, &self.allowed)?;
+        Ok(())
+    }
+
+    /// A proxy resolves names itself, so what a name stands for is looked up here first. A name that only the proxy knows
+    /// is left to it.
+    async fn vet(&self, url: &Url) -> Result<(), SendError> {
+        let Some(url::Host::Domain(host)) = url.host() else {
+            return Ok(());
+        };
+        let found = tokio::net::lookup_host((host, 0)).await;
+        for address in found.into_iter().flatten() {
+            judge(host, address.ip(), Reach::Public, &self.allowed)?;
+        }
+        Ok(())
+    }
+
+    /// The client through a proxy that was typed into a form: its address is judged like any other.
+    fn through(&self, proxy: &Url) -> Result<Client, SendError> {
+        judge_proxy(proxy, &self.allowed)?;
+        let mut known = self.through.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.get(proxy) {
+            return Ok(client.clone());
+        }
+        let made = client(
+            &self.settings,
+            Reach::Public,
+            &self.allowed,
+            Some(Judged(proxy)),
+        )
+        .map_err(|error| SendError::Connect(error.to_string()))?;
+        if known.len() >= PROXIES_MAX {
+            known.clear();
+        }
+        known.insert(proxy.clone(), made.clone());
+        Ok(made)
+    }
+
     /// Sends one request and waits for its answer to begin. Redirects come back as they are.
     pub async fn send(&self, call: Call) -> Result<Answer, SendError> {
-        let client = match judge_url(&call.url, &self.allowed)? {
-            Reach::Public => &self.tls,
-            Reach::ListedOnly => &self.plain,
+        let reach = judge_url(&call.url, &self.allowed)?;
+        let client = match (reach, &call.proxy) {
+            (Reach::ListedOnly, _) => self.plain.clone(),
+            (Reach::Public, Some(proxy)) => {
+                self.vet(&call.url).await?;
+                self.through(proxy)?
+            }
+            (Reach::Public, None) => {
+                if self.settings.proxy.is_some() {
+                    self.vet(&call.url).await?;
+                }
+                self.tls.clone()
+            }
         };
-        let limit = call.header_timeout.unwrap_or(self.header_timeout);
+        let limit = call.header_timeout.unwrap_or(self.settings.header_timeout);
         let request = client
             .request(call.method, call.url)
             .headers(call.headers)
@@ -169,9 +239,28 @@ impl Answer {
     }
 }
 
-fn client(settings: &Settings, reach: Reach, allowed: &AllowList) -> Result<Client, SettingsError> {
-    // Listed networks are near by definition; only public addresses are reached through the proxy.
-    let proxy = settings.proxy.as_ref().filter(|_| reach == Reach::Public);
+/// Who answers for a proxy's own address.
+#[derive(Clone, Copy)]
+enum Via<'a> {
+    /// The configuration file, so that it may be anywhere.
+    Trusted(&'a Url),
+    /// A form, so that it is judged like any other address.
+    Judged(&'a Url),
+}
+
+use Via::{Judged, Trusted};
+
+fn client(
+    settings: &Settings,
+    reach: Reach,
+    allowed: &AllowList,
+    via: Option<Via<'_>>,
+) -> Result<Client, SettingsError> {
+    let (proxy, trusted) = match via {
+        None => (None, None),
+        Some(Trusted(proxy)) => (Some(proxy), Some(proxy)),
+        Some(Judged(proxy)) => (Some(proxy), None),
+    };
     let mut builder = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -186,14 +275,19 @@ fn client(settings: &Settings, reach: Reach, allowed: &AllowList) -> Result<Clie
         .dns_resolver(Guarded {
             reach,
             allowed: allowed.clone(),
-            proxy_host: proxy.and_then(Url::host_str).map(str::to_owned),
+            proxy_host: trusted.and_then(Url::host_str).map(str::to_owned),
         });
     if let Some(url) = proxy {
-        let known = matches!(url.scheme(), "http" | "https" | "socks5h");
+        let known = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
         if !known || url.host_str().is_none() {
             return Err(SettingsError::Proxy);
         }
-        builder = builder.proxy(Proxy::all(url.as_str()).map_err(setup)?);
+        // Names are the proxy's to resolve, so that a network without names of its own works too.
+        let address = match url.as_str().strip_prefix("socks5://") {
+            Some(rest) => format!("socks5h://{rest}"),
+            None => url.as_str().to_owned(),
+        };
+        builder = builder.proxy(Proxy::all(address).map_err(setup)?);
     }
     builder.build().map_err(setup)
 }
@@ -217,6 +311,7 @@ fn setup(error: reqwest::Error) -> SettingsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn outbound(networks: &[&str]) -> Outbound {
@@ -238,6 +333,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             header_timeout: Some(Duration::from_secs(5)),
+            proxy: None,
         }
     }
 
@@ -321,6 +417,64 @@ mod tests {
 
         assert!(matches!(error, SendError::Connect(_)), "{error}");
         assert!(error.never_sent());
+    }
+
+    /// What a proxy at a free port hears first, and the error of a call through it.
+    async fn heard(scheme: &str, target: &str, networks: &[&str]) -> (Option<Vec<u8>>, SendError) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let (say, said) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("one connection");
+            let mut first = [0; 512];
+            let read = socket.read(&mut first).await.expect("a request");
+            drop(say.send(first[..read].to_vec()));
+        });
+        let proxy = Url::parse(&format!("{scheme}://127.0.0.1:{port}")).expect("an address");
+        let call = Call {
+            proxy: Some(proxy),
+            ..get(target)
+        };
+
+        let error = outbound(networks)
+            .send(call)
+            .await
+            .expect_err("it hangs up");
+
+        (said.now_or_never().and_then(Result::ok), error)
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_through_its_own_proxy() {
+        let public = "https://192-0-2-1.invalid/v1";
+
+        let (http, _) = heard("http", public, &["127.0.0.0/8"]).await;
+        let (socks, _) = heard("socks5", public, &["127.0.0.0/8"]).await;
+
+        let http = String::from_utf8(http.expect("the proxy was asked")).expect("text");
+        assert!(http.starts_with("CONNECT 192-0-2-1.invalid:443 "), "{http}");
+        assert_eq!(socks.expect("the proxy was asked").first(), Some(&5));
+    }
+
+    #[tokio::test]
+    async fn a_proxy_opens_no_way_to_a_private_address() {
+        let networks = ["127.0.0.0/32"];
+        for scheme in ["http", "socks5"] {
+            let (unlisted, error) = heard(scheme, "https://192-0-2-1.invalid/", &networks).await;
+            assert!(matches!(error, SendError::Refused(_)), "{error}");
+            assert!(unlisted.is_none(), "the proxy itself is not listed");
+        }
+        for target in [
+            "https://10.0.0.1/",
+            "https://[fd00::1]/",
+            "https://169.254.169.254/",
+        ] {
+            let (asked, error) = heard("http", target, &["127.0.0.0/8"]).await;
+            assert!(matches!(error, SendError::Refused(_)), "{target}: {error}");
+            assert!(asked.is_none(), "{target}");
+        }
     }
 
     #[test]

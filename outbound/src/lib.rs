@@ -17,4 +17,4 @@ pub use client::{Answer, BodyStream, Call, Outbound, Settings, SettingsError};
 pub use error::SendError;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use ipnet::IpNet;
-pub use url::Url;
+pub use url::{Host, Url};

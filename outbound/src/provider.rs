@@ -21,6 +21,8 @@ pub enum Endpoint {
     Chat,
     /// Responses.
     Responses,
+    /// A conversation made short, for Responses to go on with.
+    Compact,
     /// Messages.
     Messages,
     /// The input tokens of a request for messages.
@@ -40,7 +42,7 @@ impl Kind {
         match endpoint {
             Endpoint::Models => true,
             Endpoint::Messages | Endpoint::CountTokens => self == Self::Anthropic,
-            Endpoint::Responses => self == Self::OpenAi,
+            Endpoint::Responses | Endpoint::Compact => self == Self::OpenAi,
             Endpoint::Chat | Endpoint::Embeddings => self != Self::Anthropic,
         }
     }
@@ -69,6 +71,7 @@ pub fn endpoint(kind: Kind, base: &Url, endpoint: Endpoint) -> Url {
     let leaf = match endpoint {
         Endpoint::Chat => "chat/completions",
         Endpoint::Responses => "responses",
+        Endpoint::Compact => "responses/compact",
         Endpoint::Messages => "messages",
         Endpoint::CountTokens => "messages/count_tokens",
         Endpoint::Embeddings => "embeddings",
@@ -102,6 +105,50 @@ pub fn credential(kind: Kind, secret: &str) -> Option<HeaderMap> {
         );
     }
     Some(headers)
+}
+
+/// The headers of a provider that wants its secret in `api-key`, as Azure does.
+pub fn api_key(secret: &str) -> Option<HeaderMap> {
+    let mut value = HeaderValue::from_str(secret).ok()?;
+    value.set_sensitive(true);
+    Some(HeaderMap::from_iter([(
+        HeaderName::from_static("api-key"),
+        value,
+    )]))
+}
+
+/// Names that an operator may give a channel's requests beside those that begin with `x-`.
+const SETTABLE: [&str; 9] = [
+    "user-agent",
+    "referer",
+    "http-referer",
+    "accept-language",
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "anthropic-beta",
+    "anthropic-version",
+];
+
+/// Whether an operator may set this header on a channel's requests: never one that carries a credential, names another
+/// host, or frames the request. The name is in lower case.
+pub fn may_be_set(name: &str) -> bool {
+    let credential = ["key", "token", "auth", "secret", "cookie", "session"];
+    let steering = [
+        "x-forwarded-",
+        "x-real-ip",
+        "x-original-",
+        "x-rewrite-",
+        "x-http-method",
+        "x-host",
+    ];
+    if SETTABLE.contains(&name) {
+        return true;
+    }
+    name.starts_with("x-")
+        && HeaderName::try_from(name).is_ok()
+        && !credential.iter().any(|word| name.contains(word))
+        && !steering.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -173,6 +220,32 @@ mod tests {
         for (kind, base, leaf, expected) in table {
             let base = Url::parse(base).expect("the table holds addresses");
             assert_eq!(endpoint(kind, &base, leaf).as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn only_headers_without_power_may_be_set() {
+        for name in ["user-agent", "http-referer", "x-title", "openai-project"] {
+            assert!(may_be_set(name), "{name}");
+        }
+        for name in [
+            "authorization",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "x-auth-token",
+            "cookie",
+            "host",
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "x-forwarded-for",
+            "x-real-ip",
+            "proxy-authorization",
+            "x-bad name",
+            "",
+        ] {
+            assert!(!may_be_set(name), "{name}");
         }
     }
 

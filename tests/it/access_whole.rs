@@ -8,7 +8,8 @@ use crate::support::{
 use api::demo;
 use console::routes::{Access, ROUTES};
 use entity::{
-    Platform, Scoped, channel, code_batch, group, key, member, model, order, session, usage,
+    Platform, Scoped, channel, code_batch, group, key, ledger_transaction, member, model, order,
+    session, subscription, usage,
 };
 use gateway::routes::{PATHS, PREFIXES};
 use identity::person::SignedUp;
@@ -34,6 +35,8 @@ struct Town {
 struct Rows {
     key: String,
     call: String,
+    subscription: String,
+    entry: String,
     order: String,
     /// The member's other session.
     session: String,
@@ -64,6 +67,8 @@ impl Town {
             .expect("an answer");
         assert_eq!(answer.status(), 200);
         answer.bytes().await.expect("a body");
+        let mut operator = house.signed_in(stage.operator).await;
+        subscribe(&mut operator, &stage).await;
         let rows = rows(&house, &stage).await;
         Self {
             house,
@@ -79,8 +84,13 @@ impl Town {
         let id = match path {
             "/console/keys/{id}/disable"
             | "/console/keys/{id}/enable"
+            | "/console/keys/{id}/limits"
             | "/console/keys/{id}/revoke" => &self.rows.key,
             "/console/usage/{id}" => &self.rows.call,
+            "/console/subscriptions/{id}"
+            | "/console/subscriptions/{id}/cancel"
+            | "/console/subscriptions/{id}/resume" => &self.rows.subscription,
+            "/console/statement/{id}" => &self.rows.entry,
             "/console/orders/{id}" => &self.rows.order,
             "/console/settings/sessions/{id}/end" => &self.rows.session,
             "/console/settings/tenants/{id}/switch" => &self.rows.tenant,
@@ -88,6 +98,28 @@ impl Town {
         };
         path.replace("{id}", id)
     }
+}
+
+/// A plan on offer, given to the member.
+async fn subscribe(operator: &mut Browser, stage: &demo::Stage) {
+    let plan = [
+        ("name", "basic"),
+        ("title", "Basic"),
+        ("price", "1"),
+        ("currency", "usd"),
+        ("period", "month"),
+        ("allowance", "1"),
+    ];
+    let made = operator.send("/console/operator/plans/new", &plan).await;
+    assert_eq!(made.status, 303, "{}", made.text);
+    let path = format!("/console/operator/tenants/{}/plans/new", stage.tenant);
+    let form = operator.open(&path).await;
+    let once = between(&form.text, "name=\"once\" value=\"", "\"").expect("a mark");
+    let (_, options) = form.text.split_once("id=\"version\"").expect("a choice");
+    let version = between(options, "value=\"", "\"").expect("a version");
+    let given = [("once", once), ("version", version), ("periods", "")];
+    let given = operator.send(&path, &given).await;
+    assert_eq!(given.status, 303, "{}", given.text);
 }
 
 async fn rows(house: &House, stage: &demo::Stage) -> Rows {
@@ -98,10 +130,18 @@ async fn rows(house: &House, stage: &demo::Stage) -> Rows {
         .one(db)
         .await
         .expect("usage reads");
+    let entry = ledger_transaction::Entity::of(tenant)
+        .one(db)
+        .await
+        .expect("entries read");
     let order = order::Entity::of(tenant)
         .one(db)
         .await
         .expect("orders read");
+    let subscription = subscription::Entity::of(tenant)
+        .one(db)
+        .await
+        .expect("subscriptions read");
     let member = member::Entity::of(tenant)
         .one(db)
         .await
@@ -118,6 +158,8 @@ async fn rows(house: &House, stage: &demo::Stage) -> Rows {
     Rows {
         key: key.expect("a key").id.to_string(),
         call: call.expect("a call").id.to_string(),
+        subscription: subscription.expect("a subscription").id.to_string(),
+        entry: entry.expect("an entry").id.to_string(),
         order: order.expect("an order").id.to_string(),
         session: sessions.first().expect("a session").id.to_string(),
         member: member.id.to_string(),
@@ -244,16 +286,6 @@ async fn operators_rows_are_closed_to_members_and_open_to_operators() {
         .await
         .expect("codes read");
     let mut operator = town.house.signed_in(town.stage.operator).await;
-    let plan = [
-        ("name", "basic"),
-        ("title", "Basic"),
-        ("price", "0"),
-        ("currency", "usd"),
-        ("period", "month"),
-        ("allowance", "1"),
-    ];
-    let made = operator.send("/console/operator/plans/new", &plan).await;
-    assert_eq!(made.status, 303, "{}", made.text);
     let plan = entity::plan::Entity::every()
         .one(db)
         .await
@@ -266,7 +298,10 @@ async fn operators_rows_are_closed_to_members_and_open_to_operators() {
         ("channels", channel.expect("a channel").id.to_string()),
         ("codes", batch.expect("a batch").id.to_string()),
         ("plans", plan.expect("a plan").id.to_string()),
+        ("subscriptions", town.rows.subscription.clone()),
         ("orders", town.rows.order.clone()),
+        ("calls", town.rows.call.clone()),
+        ("entries", town.rows.entry.clone()),
     ]);
     let mut visitors = [
         town.house.signed_in(BOB).await,

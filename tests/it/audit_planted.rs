@@ -1,8 +1,12 @@
 //! Every law of the audit notices the row that breaks it: one is broken at a time, proved broken, and mended.
 
 use crate::support::books::{Books, START};
-use billing::{admission::VoidReason, audit};
-use entity::{Credits, HoldId, MemberId, OrderId, RuleId, TenantId, order, quota_counter};
+use billing::{
+    admission::VoidReason,
+    audit,
+    ledger::{self, CallRefund},
+};
+use entity::{Actor, Credits, HoldId, MemberId, OrderId, RuleId, TenantId, order, quota_counter};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IntoActiveModel};
 use uuid::Uuid;
 
@@ -13,6 +17,7 @@ const APPEND_ONLY: &[&str] = &[
     "usage",
     "usage_allocation",
     "usage_window",
+    "usage_adjustment",
 ];
 
 /// Changes behind the laws' back.
@@ -156,6 +161,48 @@ async fn a_row_that_breaks_a_law_is_named() {
 }
 
 #[tokio::test]
+async fn a_refund_that_does_not_add_up_is_named() {
+    let (books, payer) = Books::with_payer(1_000_000).await;
+    let order = books.order(&payer, 1_000);
+    let call = order.id;
+    let hold = books.lanes.hold(order).await.expect("held");
+    hold.settle(books.settlement(700)).await.expect("settled");
+    let refund = CallRefund {
+        tenant: payer.tenant,
+        call,
+        amount: Some(Credits::from_nanos(200)),
+        once: "1".to_owned(),
+        actor: Actor::System,
+        reason: "an outage".to_owned(),
+    };
+    ledger::refund_call(&books.db, refund, books.now())
+        .await
+        .expect("given back");
+    disarm(&books).await;
+    assert_eq!(broken(&books).await, Vec::<&str>::new());
+
+    for (plant, mend) in [
+        (
+            "UPDATE usage_adjustment SET amount = amount + 1",
+            "UPDATE usage_adjustment SET amount = amount - 1",
+        ),
+        (
+            "UPDATE usage_adjustment SET amount = amount + 1000",
+            "UPDATE usage_adjustment SET amount = amount - 1000",
+        ),
+        (
+            "UPDATE ledger_transaction SET kind = 'adjust' WHERE kind = 'correct'",
+            "UPDATE ledger_transaction SET kind = 'correct' WHERE kind = 'adjust'",
+        ),
+    ] {
+        run(&books, vec![plant.to_owned()]).await;
+        assert_eq!(broken(&books).await, ["I21"], "{plant}");
+        run(&books, vec![mend.to_owned()]).await;
+    }
+    books.close().await;
+}
+
+#[tokio::test]
 async fn an_order_or_a_window_that_does_not_add_up_is_named() {
     let (books, payer) = Books::with_payer(1_000_000).await;
     let order = credited_for_nothing(payer.tenant, payer.member);
@@ -212,4 +259,58 @@ fn credited_for_nothing(tenant_id: TenantId, member_id: MemberId) -> order::Mode
         credited_at: Some(START),
         legacy_ref: None,
     }
+}
+
+/// Two lots of which a call draws the one after the other.
+#[tokio::test]
+async fn a_drawing_out_of_order_or_more_taken_back_than_given_is_named() {
+    let books = Books::open().await;
+    let payer = books.payer().await;
+    let mut first = books.grant_order(&payer, 300, "test:first");
+    first.priority = Some(1);
+    books.grant_by(first).await;
+    books.grant(&payer, 1_000).await;
+    let order = books.order(&payer, 700);
+    let call = literal(&books, order.id.uuid());
+    let hold = books.lanes.hold(order).await.expect("held");
+    hold.settle(books.settlement(700)).await.expect("settled");
+    let open = books.order(&payer, 100);
+    let running = books.lanes.hold(open).await.expect("held");
+    disarm(&books).await;
+    assert_eq!(broken(&books).await, Vec::<&str>::new());
+
+    for (plant, mend, law) in [
+        (
+            r#"UPDATE "grant" SET priority = 99 WHERE priority = 1"#.to_owned(),
+            r#"UPDATE "grant" SET priority = 1 WHERE priority = 99"#.to_owned(),
+            "I14",
+        ),
+        (
+            r#"UPDATE "grant" SET priority = 50, cost_minor = 5 WHERE priority = 1"#.to_owned(),
+            r#"UPDATE "grant" SET priority = 1, cost_minor = 0 WHERE cost_minor = 5"#.to_owned(),
+            "I14",
+        ),
+        (
+            format!("UPDATE usage_allocation SET draw = 1 - draw WHERE usage_id = {call}"),
+            format!("UPDATE usage_allocation SET draw = 1 - draw WHERE usage_id = {call}"),
+            "",
+        ),
+        (
+            "UPDATE ledger_transaction SET kind = 'refund' WHERE kind = 'grant'".to_owned(),
+            "UPDATE ledger_transaction SET kind = 'grant' WHERE kind = 'refund'".to_owned(),
+            "I11",
+        ),
+    ] {
+        run(&books, vec![plant.clone()]).await;
+        let found = broken(&books).await;
+        let wanted: Vec<&str> = [law].into_iter().filter(|law| !law.is_empty()).collect();
+        assert_eq!(found, wanted, "{plant}");
+        run(&books, vec![mend]).await;
+    }
+
+    running
+        .void(VoidReason::UpstreamError)
+        .await
+        .expect("voided");
+    books.close().await;
 }

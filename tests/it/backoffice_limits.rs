@@ -4,7 +4,7 @@ use crate::support::{office::Office, till::NOW};
 use billing::{
     cap::{self, Limit, Whose},
     ledger::wallet_of,
-    plan::Window,
+    plan::{Pattern, Quantity, Window},
 };
 use entity::{Credits, KeyId, Platform, Scoped, audit_trail, key};
 use sea_orm::{ColumnTrait, QueryFilter};
@@ -127,10 +127,15 @@ async fn an_operator_limits_one_member_and_keeps_what_the_form_has_no_field_for(
     let office = Office::open().await;
     let mut operator = office.operator().await;
     let member = office.member.member;
+    let for_some_models = Limit::Quota {
+        window: Window::Month,
+        most: Quantity::Requests(60),
+        models: vec![Pattern::parse("gpt-*").expect("a pattern")],
+    };
     let order = cap::SetCaps {
         tenant: office.member.tenant,
         whose: Whose::Member(member),
-        limits: vec![Limit::RequestsPerMinute(60)],
+        limits: vec![for_some_models.clone()],
         actor: entity::Actor::System,
         reason: None,
     };
@@ -143,7 +148,7 @@ async fn an_operator_limits_one_member_and_keeps_what_the_form_has_no_field_for(
     assert_eq!(set.status, 303);
     let set = limits(&office, Whose::Member(member)).await;
     assert_eq!(set.len(), 2, "{set:?}");
-    assert!(set.contains(&Limit::RequestsPerMinute(60)));
+    assert!(set.contains(&for_some_models));
     assert!(set.contains(&Limit::credits(Window::Day, credits("5"))));
     office.finish().await;
 }

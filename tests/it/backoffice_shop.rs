@@ -69,6 +69,7 @@ async fn added_channel(db: &Database, name: &str) -> ChannelId {
             bytes: vec![1, 2, 3],
             hint: "cdef".to_owned(),
         }),
+        options: entity::channel::Options::default(),
     };
     channel::add(db, order, operator(), NOW)
         .await
@@ -131,18 +132,10 @@ async fn an_import_leaves_a_price_that_was_set_by_hand() {
     let sonnet = named(&till.db, "claude-sonnet-4-5").await;
     let mut sale = table
         .line("claude-sonnet-4-5")
-        .and_then(|line| line.price)
+        .and_then(|line| line.price.clone())
         .expect("a price");
-    sale.input = Credits::parse("4").expect("a decimal");
-    let by_hand = NewPrice {
-        model: sonnet.id,
-        sale,
-        long_prompt: None,
-        per_request: Credits::ZERO,
-        cost: None,
-        source: price_version::Source::Manual,
-        note: None,
-    };
+    sale.base.input = Credits::parse("4").expect("a decimal");
+    let by_hand = NewPrice::of(sonnet.id, sale);
     let later = NOW.plus(Duration::from_mins(1));
     model::set_price(&till.db, by_hand, operator(), later)
         .await
@@ -258,6 +251,7 @@ async fn two_channels_never_share_a_name() {
         kind: entity::channel::Kind::Sandbox,
         base_url: String::new(),
         secret: None,
+        options: entity::channel::Options::default(),
     };
     let refused = channel::add(&till.db, order, operator(), NOW).await;
 
@@ -321,6 +315,9 @@ async fn a_group_is_exactly_what_was_last_saved() {
         multiplier_ppm,
         default_model: None,
         channels: channels.iter().copied().collect::<BTreeSet<_>>(),
+        protocols: BTreeSet::new(),
+        clients: Vec::new(),
+        fallback: None,
     };
 
     let change = |wish| group::change(&till.db, wish, operator(), NOW);
@@ -328,6 +325,19 @@ async fn a_group_is_exactly_what_was_last_saved() {
     change(wish(&[two], 500_000)).await.expect("saved");
     let unknown = change(wish(&[ChannelId::fresh()], 1)).await;
     let absurd = change(wish(&[], 0)).await;
+    let itself = change(ChangeGroup {
+        fallback: Some(id),
+        ..wish(&[], 1)
+    })
+    .await;
+    let upside_down = change(ChangeGroup {
+        clients: serde_json::from_str(r#"[{"kind": "codex", "least": "2", "most": "1"}]"#)
+            .expect("rules"),
+        ..wish(&[], 1)
+    })
+    .await;
+    assert!(matches!(itself, Err(ChangeGroupError::Fallback)));
+    assert!(matches!(upside_down, Err(ChangeGroupError::Clients)));
 
     assert!(matches!(unknown, Err(ChangeGroupError::Unknown)));
     assert!(matches!(absurd, Err(ChangeGroupError::Multiplier)));

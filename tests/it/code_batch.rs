@@ -20,6 +20,7 @@ fn batch() -> NewBatch {
         },
         size: 3,
         max_uses: 1,
+        most_per_member: None,
         starts_at: None,
         ends_at: None,
         operator: PersonId::fresh(),

@@ -11,6 +11,7 @@ use entity::{
     redemption, subscription,
 };
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -33,6 +34,7 @@ fn batch() -> NewBatch {
         },
         size: 1,
         max_uses: 1,
+        most_per_member: None,
         starts_at: None,
         ends_at: None,
         operator: PersonId::fresh(),
@@ -358,5 +360,79 @@ async fn plan_codes_redeemed_at_once_follow_each_other() {
         Some(Timestamp::from_datetime(end.to_utc()))
     );
     assert_eq!(till.lots(buyer.tenant).await.len(), 1);
+    till.finish().await;
+}
+
+#[tokio::test]
+async fn a_member_redeems_no_more_codes_of_a_batch_than_one_may_whichever_tenant_they_are_in() {
+    let till = Till::open().await;
+    let buyer = till.buyer().await;
+    let other = till.buyer().await;
+    let order = NewBatch {
+        size: 4,
+        most_per_member: Some(2),
+        ..batch()
+    };
+    let made = code::create_batch(&till.db, &keys(), order, NOW).await;
+    let codes = made.expect("a batch").codes;
+
+    for code in &codes[..2] {
+        redeem(&till, buyer, code, NOW).await.expect("it works");
+    }
+    let third = redeem(&till, buyer, &codes[2], NOW).await;
+    let elsewhere = Buyer {
+        tenant: other.tenant,
+        ..buyer
+    };
+    let moved = redeem(&till, elsewhere, &codes[2], NOW).await;
+    redeem(&till, other, &codes[2], NOW)
+        .await
+        .expect("others may");
+
+    for refused in [third, moved] {
+        assert!(
+            matches!(refused, Err(RedeemError::EnoughRedeemed { most: 2 })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(uses(&till).await, 3);
+    for (most, broken) in [(1, vec!["I17"]), (2, Vec::new())] {
+        let done: Result<(), sea_orm::DbErr> = till
+            .db
+            .write(move |tx| {
+                Box::pin(async move {
+                    let change = format!("UPDATE code_batch SET most_per_member = {most}");
+                    tx.execute_unprepared(&change).await.map(drop)
+                })
+            })
+            .await;
+        done.expect("the batch is changed");
+        let report = billing::audit::prove(&till.db, NOW)
+            .await
+            .expect("an audit");
+        let found: Vec<_> = report.broken().map(|proof| proof.law).collect();
+        assert_eq!(found, broken);
+    }
+    till.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_codes_at_once_give_one_member_as_many_as_one_may() {
+    let till = Till::open().await;
+    let buyer = till.buyer().await;
+    let order = NewBatch {
+        size: 50,
+        most_per_member: Some(3),
+        ..batch()
+    };
+    let made = code::create_batch(&till.db, &keys(), order, NOW).await;
+    let codes = made.expect("a batch").codes;
+
+    let asked = codes.iter().map(|code| redeem(&till, buyer, code, NOW));
+    let answers = join_all(asked).await;
+
+    let given = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(given, 3);
+    assert_eq!(uses(&till).await, 3);
     till.finish().await;
 }

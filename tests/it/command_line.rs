@@ -4,7 +4,8 @@ use crate::support::{
     office::Browser,
     program::{Ended, Program},
 };
-use entity::{Platform, Scoped, person, tenant};
+use billing::shop::channel::{AddChannel, add};
+use entity::{Actor, ChannelId, Platform, Scoped, Timestamp, channel, person, tenant};
 use sea_orm::{ConnectionTrait, PaginatorTrait};
 use std::time::Duration;
 use tokio::{
@@ -86,6 +87,46 @@ async fn an_operator_with_a_taken_address_or_a_weak_password_is_not_made() {
     }
     refused(&no_mailbox, "mail address");
     assert_eq!(people(&program).await, 1);
+    program.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_tried_from_the_command_line() {
+    let program = Program::new().await;
+    assert_eq!(program.run(&["migrate"]).await.code, Some(0));
+    let db = program.database.open().await;
+    for (name, kind, base_url) in [
+        ("Sandbox", channel::Kind::Sandbox, ""),
+        (
+            "Nearby",
+            channel::Kind::OpenaiCompatible,
+            "http://10.1.2.3/v1",
+        ),
+    ] {
+        let order = AddChannel {
+            id: ChannelId::fresh(),
+            name: name.to_owned(),
+            kind,
+            base_url: base_url.to_owned(),
+            secret: None,
+            options: channel::Options::default(),
+        };
+        let now = Timestamp::from_micros(1_795_000_000_000_000);
+        add(&db, order, Actor::System, now)
+            .await
+            .expect("a channel");
+    }
+    db.close().await.expect("the database closes");
+    let test = async |name: &str| program.run(&["channel", "test", name]).await;
+
+    let good = test("Sandbox").await;
+    let private = test("Nearby").await;
+    let nothing = test("Nothing").await;
+
+    assert_eq!(good.code, Some(0), "{good:?}");
+    assert!(good.out.contains("answers in this process"), "{}", good.out);
+    refused(&private, "TOLLGATE_OUTBOUND_ALLOWED_CIDRS=10.1.2.3/32");
+    refused(&nothing, "no channel of this name");
     program.finish().await;
 }
 
@@ -297,5 +338,46 @@ async fn a_database_that_cannot_be_used_is_reported_once() {
     refused(&ended, "the database cannot be used");
     let said = ended.err.matches("unable to open database file").count();
     assert_eq!(said, 1, "{}", ended.err);
+    program.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prices_are_imported_from_the_communitys_table_with_a_report() {
+    let program = Program::new().await;
+    let table = program.file("table.json");
+    let text = r#"{"sample_spec": {}, "drawn": {"litellm_provider": "openai", "mode": "image_generation"},
+        "spoken": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05,
+                   "input_cost_per_token_flex": 1e-06, "output_cost_per_image": 0.04}}"#;
+    std::fs::write(&table, text).expect("the table is written");
+    let file = table.to_str().expect("a path");
+    let broken = program.file("broken.json");
+    std::fs::write(&broken, text.replace("3e-06", "-3e-06")).expect("the table is written");
+    let migrated = program.run(&["migrate"]).await;
+    assert_eq!(migrated.code, Some(0), "{migrated:?}");
+
+    let nothing = program.run(&["prices", "import", file]).await;
+    let dry = program
+        .run(&["prices", "import", file, "--vendor", "openai", "--dry-run"])
+        .await;
+    let added = program
+        .run(&["prices", "import", file, "--model", "spoken"])
+        .await;
+    let again = program.run(&["prices", "import", file]).await;
+    let unknown = program
+        .run(&["prices", "import", file, "--vendor", "nobody"])
+        .await;
+    let negative = program
+        .run(&["prices", "import", broken.to_str().expect("a path")])
+        .await;
+
+    assert!(nothing.out.contains("nothing to take over"), "{nothing:?}");
+    assert!(dry.out.contains("Would be: 1 added"), "{dry:?}");
+    assert!(added.out.contains("3 in, 15 out"), "{added:?}");
+    assert!(added.out.contains("*_flex"), "{added:?}");
+    assert!(added.out.contains("output_cost_per_image"), "{added:?}");
+    assert!(added.out.contains("(1 entries of other kinds left out)"));
+    assert!(again.out.contains("1 unchanged"), "{again:?}");
+    refused(&unknown, "the table has no vendor nobody; it has openai");
+    refused(&negative, "input_cost_per_token price of spoken");
     program.finish().await;
 }

@@ -1,5 +1,6 @@
 //! What a call costs, to the nano-credit, on every endpoint, streamed and not.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -191,5 +192,41 @@ async fn usage_is_asked_for_upstream_and_kept_from_a_client_that_did_not_ask() {
     assert_eq!(asked.body["stream_options"]["include_usage"], true);
     assert_eq!(gate.ended(1).await[0].quality, Quality::Exact);
     upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn embeddings_come_in_batches_sizes_and_forms_as_asked() {
+    let gate = Gate::open().await;
+    let ask = async |body: Value| -> Value {
+        let answer = gate.post("/v1/embeddings", &body).send().await;
+        answer.expect("an answer").json().await.expect("JSON")
+    };
+
+    let batch = ask(json!({"model": "sandbox/embedding", "input": ["one two", "three", [1, 2, 3]], "dimensions": 8})).await;
+    let packed = ask(json!({"model": "sandbox/embedding", "input": "one two", "dimensions": 8, "encoding_format": "base64"})).await;
+
+    let data = batch["data"].as_array().expect("vectors");
+    let places: Vec<_> = data.iter().map(|one| one["index"].clone()).collect();
+    assert_eq!(places, [0, 1, 2]);
+    assert_eq!(batch["usage"]["prompt_tokens"], 6);
+    let floats: Vec<f64> = serde_json::from_value(data[0]["embedding"].clone()).expect("floats");
+    let bytes = BASE64_STANDARD
+        .decode(packed["data"][0]["embedding"].as_str().expect("text"))
+        .expect("base64");
+    let unpacked: Vec<f64> = bytes
+        .chunks_exact(4)
+        .map(|four| f32::from_le_bytes(four.try_into().expect("four")).into())
+        .collect();
+    assert_eq!(floats.len(), 8);
+    let near = |(one, other): (&f64, &f64)| (one - other).abs() < 1e-6;
+    assert!(floats.iter().zip(&unpacked).all(near));
+    let charges: Vec<_> = gate
+        .ended(2)
+        .await
+        .iter()
+        .map(|row| row.input_tokens)
+        .collect();
+    assert_eq!(charges, [6, 2]);
     gate.finish().await;
 }

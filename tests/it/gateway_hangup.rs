@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use billing::sweeper;
 use entity::{
-    channel,
+    Scoped, channel, hold,
     usage::{Finish, Outcome, Quality},
 };
 use serde_json::{Value, json};
@@ -211,6 +212,46 @@ async fn leaving_an_upstream_at_work_costs_its_input() {
     assert!(row.input_tokens > 0 && row.output_tokens == 0);
     assert_eq!(row.charge.nanos(), row.input_tokens * INPUT_NANOS);
     upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_lost_at_an_upstream_costs_its_input_and_no_more() {
+    let gate = Gate::open().await;
+    let late = json!({
+        "choices": [{"message": {"role": "assistant", "content": "late"}}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9},
+    });
+    let upstream = Upstream::start([Answer::json(200, &late).wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "slow")
+        .await;
+    let asked = tokio::spawn(gate.post(CHAT, &asking("slow", false)).send());
+    gate.until("the call was noted", || async {
+        let hold = hold::Entity::of(gate.buyer.tenant)
+            .one(gate.till.db.read())
+            .await
+            .expect("holds read");
+        hold.is_some_and(|hold| hold.checkpoint_charge.is_positive())
+    })
+    .await;
+
+    gate.clock.advance(Duration::from_hours(1));
+    let swept = sweeper::sweep(&gate.till.db, &gate.lanes, gate.clock.now())
+        .await
+        .expect("the sweeper works");
+
+    assert_eq!(swept.expired, 1);
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(
+        (row.outcome, row.finish, row.quality),
+        (Outcome::Expired, Finish::Lost, Quality::Checkpoint)
+    );
+    assert!(row.input_tokens > 0 && row.output_tokens == 0);
+    assert_eq!(row.charge.nanos(), row.input_tokens * INPUT_NANOS);
+    upstream.release();
+    let late = asked.await.expect("a task").expect("an answer");
+    assert_eq!(late.status(), 200);
+    assert_eq!(gate.ended(1).await.len(), 1, "it ends once");
     gate.finish().await;
 }
 

@@ -286,7 +286,7 @@ async fn a_group_takes_only_the_protocols_and_clients_it_is_for() {
         (403, "protocol_not_allowed")
     );
     assert_eq!((client.0, client.1.as_str()), (403, "client_not_allowed"));
-    assert!(client.2.contains("claude_code"));
+    assert!(client.2.contains("Claude Code"), "{}", client.2);
     assert_eq!(right_one.status(), 200);
     gate.finish().await;
 }

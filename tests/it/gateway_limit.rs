@@ -223,6 +223,18 @@ async fn a_process_that_ends_lets_no_new_call_in() {
         .expect("an answer");
 
     assert!(answer.headers().contains_key("retry-after"));
+    // Codex would wait so long thirty times before it shows a word of it.
+    let codex = gate
+        .post(
+            "/v1/responses",
+            &json!({"model": "sandbox/echo", "input": "hi"}),
+        )
+        .header("user-agent", "codex_exec/0.169.0 (Debian)")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(codex.status(), 503);
+    assert!(!codex.headers().contains_key("retry-after"));
     let (status, code, _) = refusal(answer).await;
     assert_eq!((status, code.as_str()), (503, "draining"));
     gate.finish().await;

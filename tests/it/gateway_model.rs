@@ -133,6 +133,10 @@ async fn a_model_without_a_channel_says_so_and_a_wrong_endpoint_names_the_right_
     gate.add_model("orphan", model::Kind::Chat).await;
 
     let orphan = refused(&gate, CHAT, "orphan").await;
+    let body = json!({"model": "orphan", "messages": [{"role": "user", "content": "hi"}]});
+    let answer = gate.post(CHAT, &body).send().await.expect("an answer");
+    assert_eq!(answer.headers()["x-should-retry"], "false");
+    assert!(!answer.headers().contains_key("retry-after"));
     let embeds = refused(&gate, CHAT, "sandbox/embedding").await;
     let chats = refused(&gate, "/v1/embeddings", "sandbox/echo").await;
 
@@ -236,5 +240,30 @@ async fn one_list_of_models_serves_every_dialect() {
             .status(),
         401
     );
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_that_the_asker_has_is_not_sent_again() {
+    let gate = Gate::open().await;
+    let first = gate.get("/v1/models").send().await.expect("an answer");
+    let tag = first.headers()["etag"].to_str().expect("text").to_owned();
+    assert_eq!(first.headers()["cache-control"], "private, no-cache");
+
+    let again = gate.get("/v1/models").header("if-none-match", &tag);
+    let again = again.send().await.expect("an answer");
+    assert_eq!(again.status(), 304);
+    assert!(again.bytes().await.expect("a body").is_empty());
+
+    gate.add_upstream(
+        channel::Kind::OpenaiCompatible,
+        "http://127.0.0.1:9",
+        "new-one",
+    )
+    .await;
+    let changed = gate.get("/v1/models").header("if-none-match", &tag);
+    let changed = changed.send().await.expect("an answer");
+    assert_eq!(changed.status(), 200);
+    assert_ne!(changed.headers()["etag"], tag.as_str());
     gate.finish().await;
 }

@@ -125,7 +125,7 @@ async fn every_answer_carries_the_id_of_its_usage_row() {
 #[test]
 fn people_and_models_live_in_spaces_apart() {
     let people = ["/console", "/docs", "/static"];
-    let programs = ["/api", "/webhooks", "/healthz", "/readyz", "/metrics"];
+    let programs = ["/api/v1", "/webhooks", "/healthz", "/readyz", "/metrics"];
     let belongs = |path: &str, space: &str| {
         path.strip_prefix(space)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -216,3 +216,30 @@ async fn a_probe_learns_the_methods_and_no_other_origin_is_let_in() {
     assert_eq!(codex["models"], json!([]), "the bundled catalogue stays");
     gate.finish().await;
 }
+
+#[tokio::test]
+async fn a_switchers_template_for_another_gateway_reads_what_is_left_and_what_was_spent() {
+    let gate = Gate::open().await;
+    let hidden = read(&gate, "/api/user/self").await;
+    assert_eq!(hidden["data"]["quota"], Value::Null);
+    promote(&gate, member::Role::Billing).await;
+    let body = json!({"model": "sandbox/echo", "max_tokens": 10, "messages": [{"role": "user", "content": "one two"}]});
+    let called = gate.post("/v1/chat/completions", &body).send().await;
+    assert_eq!(called.expect("an answer").status(), 200);
+    let charged = gate.ended(1).await[0].charge.nanos();
+
+    let answer = gate
+        .get("/api/user/self")
+        .header("new-api-user", "7")
+        .send()
+        .await
+        .expect("an answer");
+
+    let account: Value = answer.json().await.expect("JSON");
+    assert_eq!(account["success"], true);
+    let units = |nanos: i64| nanos / 2_000;
+    assert_eq!(account["data"]["quota"], units(10_000_000_000 - charged));
+    assert_eq!(account["data"]["used_quota"], units(charged));
+    assert_eq!(account["data"]["group"], "Default");
+    gate.finish().await;
+}

@@ -182,6 +182,7 @@ async fn a_key_moves_to_the_new_pepper_at_its_next_use_and_a_channels_secret_sti
             bytes: sealed.into_bytes(),
             hint: "eam".to_owned(),
         }),
+        options: entity::channel::Options::default(),
     };
     channel::add(&before.db, order, Actor::System, before.clock.now())
         .await
@@ -247,6 +248,9 @@ fn refused(key: &key::Model, days_ago: u32) -> rejection::Model {
         client_kind: "curl".to_owned(),
         model_name: None,
         calls: 1,
+        path: None,
+        headers: None,
+        fix: None,
         created_at: NOW.minus(DAY * days_ago),
     }
 }

@@ -156,6 +156,17 @@ async fn a_limit_on_some_models_leaves_the_others_alone() {
 
     call(&books, &payer, 1).await.expect("another model");
     call(&books, &payer, 1).await.expect("another model");
+    let (model, price_version) = books.another_model("claude-1").await;
+    let ask = || HoldOrder {
+        model,
+        price_version,
+        ..books.order(&payer, 1)
+    };
+    drop(books.lanes.hold(ask()).await.expect("the one there is"));
+    let running = books.lanes.hold(ask()).await;
+    assert!(running.is_ok(), "a call that cost nothing was none");
+    assert!(books.lanes.hold(ask()).await.is_err());
+    drop(running);
     set(&books, &payer, Whose::Key(payer.key), &[of("sandbox/*")]).await;
     call(&books, &payer, 1)
         .await

@@ -1,7 +1,10 @@
 //! The product as strangers meet it: the official SDKs and a real browser, driven from `tests/outside` against a
 //! whole installation on a real port. Needs Python packages and Chromium, so `dev/test sdk browser` runs them.
 
-use crate::support::stage::{Call, Stage};
+use crate::support::{
+    agents::Agents,
+    stage::{Call, Stage},
+};
 
 mod sdk {
     use super::{Call, Stage};
@@ -20,6 +23,29 @@ mod sdk {
         let left = stage.close().await;
         assert!(price > 0, "calls were charged");
         assert_eq!(before - left, price, "the wallet fell by the calls' price");
+    }
+}
+
+mod clients {
+    use super::{Agents, Stage};
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs the packages of tests/outside: dev/test clients"]
+    async fn real_agents_do_a_task_through_every_upstream_and_pay_what_it_reports() {
+        let stage = Stage::open().await;
+        let agents = Agents::employ(&stage).await;
+        let before = stage.available().await;
+
+        stage.run(&["test_agents.py"]).await;
+
+        let price = agents.prove(&stage).await;
+        let left = stage.close().await;
+        assert!(price > 0, "calls were charged");
+        assert_eq!(
+            before - left,
+            price,
+            "the wallet fell by the answers' price"
+        );
     }
 }
 

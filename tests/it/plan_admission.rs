@@ -85,7 +85,10 @@ async fn an_allowance_pays_only_for_the_models_of_its_plan() {
     let refused = call(&books, &blocked, 40).await;
 
     assert!(paid.is_ok());
-    assert!(matches!(refused, Err(HoldRefusal::ModelNotInPlan { plan }) if plan == "Starter"));
+    assert!(
+        matches!(refused, Err(HoldRefusal::ModelNotInPlan { plan, why })
+        if plan == "Starter" && why == "rule 1 (models_blocked): the plan blocks `sandbox/*`")
+    );
     assert_eq!(books.balance(&allowed).await.posted, nanos(60));
     books.close().await;
 }
@@ -369,5 +372,28 @@ async fn an_ended_subscription_pays_for_nothing_more() {
     assert!(
         matches!(refused, Err(HoldRefusal::InsufficientCredits { available, .. }) if available == Credits::ZERO)
     );
+    books.close().await;
+}
+
+#[tokio::test]
+async fn a_call_admitted_in_the_moment_its_plan_is_ended_leaves_clean_books() {
+    let books = Books::open().await;
+    let payer = books.payer().await;
+    let plan = give(&books, &payer, 100, "").await;
+    books.clock.advance(Duration::from_secs(5));
+    let pressed = books.now();
+    books.clock.advance(Duration::from_millis(3));
+
+    // Whoever ends a plan has looked at the clock before it is their turn to write.
+    call(&books, &payer, 40).await.expect("it is still there");
+    let actor = Actor::System;
+    let ended = subscription::end(&books.db, (payer.tenant, plan), End::Now, actor, pressed);
+    ended.await.expect("it ends");
+
+    let after = call(&books, &payer, 40).await;
+    assert!(matches!(
+        after,
+        Err(HoldRefusal::InsufficientCredits { .. })
+    ));
     books.close().await;
 }

@@ -8,6 +8,7 @@ use entity::plan_version::Period;
 use entity::subscription::{Model, Source, Status};
 use entity::{
     Actor, Credits, GroupId, PersonId, PlanId, PlanVersionId, Scoped, SubscriptionId, Timestamp,
+    ledger_transaction::Kind,
 };
 use futures_util::future::join_all;
 use std::time::Duration;
@@ -264,12 +265,12 @@ async fn a_subscription_ended_at_once_takes_its_allowance_along() {
     subscription::end(&till.db, (buyer.tenant, made.id), End::Now, actor, later)
         .await
         .expect("it runs");
-    let expired = billing::ledger::expire_due(&till.db, later)
-        .await
-        .expect("it runs");
 
     assert_eq!(till.available(buyer.tenant, later).await, Credits::ZERO);
-    assert_eq!((expired.lots, expired.credits), (1, five()));
+    let shut = till.lots(buyer.tenant).await;
+    assert_eq!(shut[0].remaining, Credits::ZERO);
+    let booked = till.booked(buyer.tenant, &format!("end:{}", made.id)).await;
+    assert_eq!(booked.expect("a transaction").kind, Kind::Expire);
     let current = subscription::current(&till.db, buyer.tenant, later).await;
     assert_eq!(current.expect("reads").len(), 0);
     assert_eq!(renew(&till, NOW.plus(DAY)).await, Renewed::default());

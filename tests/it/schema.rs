@@ -37,9 +37,13 @@ async fn every_table_of_the_schema_reads_as_its_entity() {
         )+};
     }
     reads!(
+        attempt,
         audit_trail,
+        call_link,
         cap,
         channel,
+        channel_check,
+        channel_key,
         channel_model,
         code,
         code_batch,
@@ -71,12 +75,14 @@ async fn every_table_of_the_schema_reads_as_its_entity() {
         subscription,
         tenant,
         usage,
+        usage_adjustment,
         usage_allocation,
+        usage_doubt,
         usage_window,
         wallet,
     );
 
-    assert_eq!(read, 37);
+    assert_eq!(read, 43);
     db.close().await.expect("close");
     database.drop().await;
 }
@@ -263,5 +269,6 @@ fn tenant_row() -> tenant::ActiveModel {
         time_zone: Set("UTC".to_owned()),
         created_at: Set(NOW),
         legacy_ref: Set(None),
+        multiplier_ppm: Set(tenant::LIST_PPM),
     }
 }

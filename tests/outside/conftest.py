@@ -18,6 +18,20 @@ def stage():
     return json.loads(Path(os.environ["TOLLGATE_STAGE"]).read_text())
 
 
+ROWS = []
+
+
+@pytest.fixture
+def matrix():
+    """Rows of client, situation and what came of it; printed when all has run."""
+    return ROWS
+
+
+def pytest_terminal_summary(terminalreporter):
+    for client, situation, found in ROWS:
+        terminalreporter.write_line(f"{client:22} {situation!s:16} {found}")
+
+
 @dataclass
 class Call:
     """What a client saw of one answered call."""

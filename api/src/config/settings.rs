@@ -39,6 +39,8 @@ pub struct Config {
     pub keys: Keys,
     /// Networks the upstream may be in although they are not public.
     pub allowed_cidrs: Vec<IpNet>,
+    /// Ports of public addresses that upstream channels may use beside 443.
+    pub allowed_ports: Vec<u16>,
     /// Egress proxy.
     pub proxy: Option<Url>,
     /// The payment provider; without it nothing can be bought.
@@ -208,6 +210,18 @@ fn assemble(mut reader: Reader, overrides: &Overrides) -> Result<Config, Faults>
     let (sign_up_open, key_prefix) = policy(&mut reader);
     let trusted_proxies = networks(&mut reader, "TOLLGATE_TRUSTED_PROXIES");
     let allowed_cidrs = networks(&mut reader, "TOLLGATE_OUTBOUND_ALLOWED_CIDRS");
+    let allowed_ports = reader.value(
+        "TOLLGATE_OUTBOUND_ALLOWED_PORTS",
+        Vec::new(),
+        "ports with commas between them",
+        |text| {
+            let ports = text
+                .split(',')
+                .map(str::trim)
+                .filter(|port| !port.is_empty());
+            ports.map(|port| port.parse().ok()).collect()
+        },
+    );
     let proxy = proxy(&mut reader);
     let log = log(&mut reader);
     let stripe = stripe(&mut reader);
@@ -229,6 +243,7 @@ fn assemble(mut reader: Reader, overrides: &Overrides) -> Result<Config, Faults>
         database,
         keys,
         allowed_cidrs,
+        allowed_ports,
         proxy,
         stripe,
         mail,
@@ -275,10 +290,10 @@ fn proxy(reader: &mut Reader) -> Option<Url> {
     reader.value(
         "TOLLGATE_OUTBOUND_PROXY",
         None,
-        "an http://, https:// or socks5h:// address",
+        "an http://, https:// or socks5:// address",
         |text| {
             let url = Url::parse(text).ok()?;
-            ["http", "https", "socks5h"]
+            ["http", "https", "socks5", "socks5h"]
                 .contains(&url.scheme())
                 .then_some(Some(url))
         },

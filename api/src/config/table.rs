@@ -132,10 +132,15 @@ pub static VARIABLES: &[Variable] = &[
         "",
         "Networks that upstream channels may use although they are not public (127.0.0.0/8, 10.1.2.0/24).",
     ),
+    plain(
+        "TOLLGATE_OUTBOUND_ALLOWED_PORTS",
+        "",
+        "Ports of public addresses that upstream channels may use beside 443 (8443, 9443).",
+    ),
     secret(
         "TOLLGATE_OUTBOUND_PROXY",
         "socks5h://user:PASSWORD@127.0.0.1:1080",
-        "Egress proxy for upstream calls: http, https or socks5h.",
+        "Egress proxy for upstream calls: http, https or socks5.",
     ),
     secret(
         "STRIPE_SECRET_KEY",

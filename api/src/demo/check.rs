@@ -155,6 +155,7 @@ async fn ask(
             headers,
             body: body.map_or_else(Bytes::new, |body| body.to_string().into()),
             header_timeout: None,
+            proxy: None,
         })
         .await?;
     let status = answer.status().as_u16();

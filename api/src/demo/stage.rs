@@ -8,7 +8,7 @@ use billing::{
         channel::{self, AddChannel, AddChannelError, ServeError, Served},
         group::ensure_default,
         model::{self, AddModel, AddModelError, NewPrice, SetPriceError},
-        price_table::ListPrice,
+        price_table::{ListPrice, PriceSheet},
     },
 };
 use entity::{
@@ -136,6 +136,7 @@ pub async fn furnish(
         },
         size: 1,
         max_uses: 1,
+        most_per_member: None,
         starts_at: None,
         ends_at: None,
         operator: operator.person,
@@ -200,6 +201,7 @@ async fn sell_the_sandbox(db: &Database, now: Timestamp) -> Result<(), StageErro
         kind: Kind::Sandbox,
         base_url: String::new(),
         secret: None,
+        options: entity::channel::Options::default(),
     };
     let id = order.id;
     channel::add(db, order, Actor::System, now).await?;
@@ -218,19 +220,15 @@ async fn sell_the_sandbox(db: &Database, now: Timestamp) -> Result<(), StageErro
             entity::model::Kind::Embedding => (EMBEDDING_NANOS, 0),
         };
         let price = NewPrice {
-            model,
-            sale: ListPrice {
-                input: per_million(input),
-                cache_read: None,
-                cache_write_short: None,
-                cache_write_long: None,
-                output: per_million(output),
-            },
-            long_prompt: None,
-            per_request: Credits::ZERO,
-            cost: None,
             source: price_version::Source::Sandbox,
-            note: None,
+            ..NewPrice::of(
+                model,
+                PriceSheet::plain(ListPrice {
+                    input: per_million(input),
+                    output: per_million(output),
+                    ..ListPrice::default()
+                }),
+            )
         };
         model::set_price(db, price, Actor::System, now).await?;
     }

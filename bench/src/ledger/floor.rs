@@ -8,8 +8,8 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, QueryFilter, Statement, Value};
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
@@ -361,38 +361,49 @@ fn count(batch: &[(HoldId, usize)]) -> BTreeMap<usize, i64> {
 async fn insert(tx: &Tx, table: &str, columns: &str, rows: Vec<Vec<Value>>) -> Result<(), DbErr> {
     for part in parts(rows) {
         let width = part[0].len();
-        let lists: Vec<String> = (0..part.len())
-            .map(|row| format!("({})", marks(tx, row * width, width)))
-            .collect();
-        let sql = format!(
-            r#"INSERT INTO "{table}" ({columns}) VALUES {}"#,
-            lists.join(", ")
-        );
-        tx.execute_raw(statement(tx, sql, part.concat())).await?;
+        let sql = text(tx, "insert", table, part.len(), || {
+            let lists: Vec<String> = (0..part.len())
+                .map(|row| format!("({})", marks(tx, row * width, width)))
+                .collect();
+            format!(
+                r#"INSERT INTO "{table}" ({columns}) VALUES {}"#,
+                lists.join(", ")
+            )
+        });
+        tx.execute_raw(statement(tx, sql, part.into_iter().flatten().collect()))
+            .await?;
     }
     Ok(())
 }
 
 /// Rows are an id and the figures that `sets` calls `v.a`, `v.b`, `v.c`.
-async fn change(tx: &Tx, table: &str, sets: &str, rows: Vec<Vec<Value>>) -> Result<(), DbErr> {
+async fn change(
+    tx: &Tx,
+    table: &str,
+    sets: &'static str,
+    rows: Vec<Vec<Value>>,
+) -> Result<(), DbErr> {
     for part in parts(rows) {
         let width = part[0].len();
         let names = ["id", "a", "b", "c"][..width].join(", ");
-        let lists: Vec<String> = (0..part.len())
-            .map(|row| {
-                let marks = (0..width).map(|column| match tx.get_database_backend() {
-                    DbBackend::Sqlite => "?".to_owned(),
-                    _ if column == 0 => format!("${}::uuid", row * width + 1),
-                    _ => format!("${}::bigint", row * width + column + 1),
-                });
-                format!("({})", marks.collect::<Vec<_>>().join(", "))
-            })
-            .collect();
-        let sql = format!(
-            r#"WITH v({names}) AS (VALUES {}) UPDATE "{table}" SET {sets} FROM v WHERE "{table}".id = v.id"#,
-            lists.join(", ")
-        );
-        tx.execute_raw(statement(tx, sql, part.concat())).await?;
+        let sql = text(tx, sets, table, part.len(), || {
+            let lists: Vec<String> = (0..part.len())
+                .map(|row| {
+                    let marks = (0..width).map(|column| match tx.get_database_backend() {
+                        DbBackend::Sqlite => "?".to_owned(),
+                        _ if column == 0 => format!("${}::uuid", row * width + 1),
+                        _ => format!("${}::bigint", row * width + column + 1),
+                    });
+                    format!("({})", marks.collect::<Vec<_>>().join(", "))
+                })
+                .collect();
+            format!(
+                r#"WITH v({names}) AS (VALUES {}) UPDATE "{table}" SET {sets} FROM v WHERE "{table}".id = v.id"#,
+                lists.join(", ")
+            )
+        });
+        tx.execute_raw(statement(tx, sql, part.into_iter().flatten().collect()))
+            .await?;
     }
     Ok(())
 }
@@ -422,6 +433,24 @@ fn marks(tx: &Tx, from: usize, count: usize) -> String {
         _ => format!("${}", from + place + 1),
     };
     (0..count).map(mark).collect::<Vec<_>>().join(", ")
+}
+
+/// A statement's text, built once: the floor is what the database takes, not what joining strings takes.
+fn text(
+    tx: &Tx,
+    verb: &'static str,
+    table: &str,
+    rows: usize,
+    build: impl FnOnce() -> String,
+) -> String {
+    type Texts = HashMap<(bool, &'static str, String, usize), String>;
+    static TEXTS: LazyLock<Mutex<Texts>> = LazyLock::new(Mutex::default);
+    let sqlite = tx.get_database_backend() == DbBackend::Sqlite;
+    let mut texts = TEXTS.lock().expect("no builder panics");
+    texts
+        .entry((sqlite, verb, table.to_owned(), rows))
+        .or_insert_with(build)
+        .clone()
 }
 
 fn statement(tx: &Tx, sql: String, values: Vec<Value>) -> Statement {

@@ -2,6 +2,7 @@
 //! the same rows in batches of 64 on the same database in the same run.
 
 mod calls;
+pub mod crowd;
 mod floor;
 mod shape;
 
@@ -31,6 +32,9 @@ pub struct Options {
     /// The PostgreSQL to measure beside SQLite.
     #[arg(long, env = "TEST_DATABASE_URL")]
     postgres: Option<String>,
+    /// Only rows whose database or shape contains this, such as `hot` or `SQLite`.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 /// One shape of load on one database.
@@ -86,17 +90,19 @@ impl Row for Line {
 
 /// Measures every shape on every database and prints a row each. Audits the books after each.
 pub async fn run(options: &Options) {
-    let printer = Printer::start::<Line>(options.json);
     let databases = [
         ("SQLite", None),
         ("PostgreSQL", options.postgres.as_deref()),
     ];
+    let printer = Printer::start::<Line>(options.json);
     for (database, server) in databases {
         if server.is_none() && database != "SQLite" {
             eprintln!("PostgreSQL is left out: set TEST_DATABASE_URL or --postgres to measure it");
             continue;
         }
-        for shape in shape::ALL {
+        let wanted =
+            |shape: &&Shape| database.contains(&options.only) || shape.name.contains(&options.only);
+        for shape in shape::ALL.iter().filter(wanted) {
             printer.print(&measure(database, server, shape, options).await);
         }
     }

@@ -16,11 +16,7 @@ pub struct Shape {
 
 /// Every load that is measured.
 pub const ALL: &[Shape] = &[
-    Shape {
-        name: "1 hot",
-        wallets: 1,
-        skewed: false,
-    },
+    Shape::HOT,
     Shape {
         name: "1,000 even",
         wallets: 1_000,
@@ -34,6 +30,13 @@ pub const ALL: &[Shape] = &[
 ];
 
 impl Shape {
+    /// Every call on one wallet.
+    pub const HOT: Self = Self {
+        name: "1 hot",
+        wallets: 1,
+        skewed: false,
+    };
+
     /// Who pays, each with plenty.
     pub async fn payers(&self, books: &Books) -> Vec<Payer> {
         let mut payers = Vec::with_capacity(self.wallets);

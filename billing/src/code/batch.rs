@@ -66,6 +66,8 @@ pub struct NewBatch {
     pub size: u32,
     /// How many tenants may use each code; each may once.
     pub max_uses: u32,
+    /// How many codes of the batch one person, and one tenant, may redeem; none leaves it open.
+    pub most_per_member: Option<u32>,
     /// From when the codes work.
     pub starts_at: Option<Timestamp>,
     /// Until when.
@@ -95,6 +97,9 @@ pub enum BatchError {
     /// Too many uses, or none.
     #[error("a code has between 1 and {USES_MAX} uses")]
     Uses,
+    /// Too many for one member, or none.
+    #[error("a member redeems between 1 and {SIZE_MAX} codes of a batch")]
+    PerMember,
     /// Nothing, less than nothing, or more than a wallet holds.
     #[error("the credits must be above zero and within what a wallet holds")]
     Amount,
@@ -159,6 +164,10 @@ fn check(order: &NewBatch, now: Timestamp) -> Result<(), BatchError> {
     }
     if !(1..=USES_MAX).contains(&order.max_uses) {
         return Err(BatchError::Uses);
+    }
+    let per_member = |most: u32| (1..=SIZE_MAX).contains(&most);
+    if !order.most_per_member.is_none_or(per_member) {
+        return Err(BatchError::PerMember);
     }
     let (amount, valid_days) = match order.gives {
         Gives::Credits { amount, valid_days } => (Some(amount), valid_days),
@@ -244,6 +253,7 @@ fn batch_row(order: &NewBatch, now: Timestamp) -> code_batch::ActiveModel {
         status: Set(Status::Active),
         created_by: Set(Some(order.operator)),
         created_at: Set(now),
+        most_per_member: Set(order.most_per_member.map(i64::from)),
     }
 }
 

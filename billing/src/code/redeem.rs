@@ -5,11 +5,14 @@ use std::time::Duration;
 use entity::code_batch::{Kind, Status};
 use entity::{
     Actor, CodeId, Credits, Database, GrantId, MemberId, Platform, RedemptionId, Scoped,
-    SubscriptionId, TenantId, Timestamp, Tx, code, code_batch, grant, redemption,
-    subscription as subscription_table,
+    SubscriptionId, TenantId, Timestamp, Tx, code, code_batch, grant, member, person, redemption,
+    subscription as subscription_table, tenant,
 };
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict};
+use sea_orm::{
+    ColumnTrait, Condition, DbErr, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect,
+    Set,
+};
 
 use super::form::{CodeKeys, RedemptionCode};
 use crate::ledger::{self, GrantError, GrantOrder};
@@ -74,6 +77,12 @@ pub enum RedeemError {
     /// This tenant has used it.
     #[error("this code was already redeemed here")]
     AlreadyRedeemed,
+    /// This person or tenant has redeemed as many codes of the batch as one may.
+    #[error("{most} codes of this batch were redeemed already, and no more may be")]
+    EnoughRedeemed {
+        /// How many one may.
+        most: i64,
+    },
     /// The wallet does not take the credits.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -110,6 +119,9 @@ async fn redeem_in(
         .await?
         .ok_or(RedeemError::Unknown)?;
     let batch = working_batch(tx, &code, now).await?;
+    if let Some(most) = batch.most_per_member {
+        admit_member(tx, &batch, order, most).await?;
+    }
     let redemption = claim(tx, code.id, order, now).await?;
     count(tx, code.id).await?;
     let redeemed = match batch.kind {
@@ -142,6 +154,58 @@ async fn working_batch(
         return Err(RedeemError::Ended { ended_at });
     }
     Ok(batch)
+}
+
+/// Refuses who has redeemed as many codes of the batch as one may, whichever of their tenants it was in. The lock on the
+/// tenant and on the person lets two of their redemptions through one after the other.
+async fn admit_member(
+    tx: &Tx,
+    batch: &code_batch::Model,
+    order: &Redeem,
+    most: i64,
+) -> Result<(), RedeemError> {
+    tenant::Entity::every()
+        .filter(tenant::Column::Id.eq(order.tenant))
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?;
+    let member = member::Entity::of(order.tenant)
+        .filter(member::Column::Id.eq(order.member))
+        .one(tx)
+        .await?;
+    let mut selves = vec![order.member];
+    if let Some(member) = member {
+        person::Entity::every()
+            .filter(person::Column::Id.eq(member.person_id))
+            .lock(LockType::NoKeyUpdate)
+            .one(tx)
+            .await?;
+        let same = member::Entity::across_tenants()
+            .filter(member::Column::PersonId.eq(member.person_id))
+            .all(tx)
+            .await?;
+        selves.extend(same.into_iter().map(|member| member.id));
+    }
+    let theirs = Condition::any()
+        .add(redemption::Column::TenantId.eq(order.tenant))
+        .add(redemption::Column::MemberId.is_in(selves));
+    let redeemed = redemption::Entity::across_tenants()
+        .join(
+            JoinType::InnerJoin,
+            redemption::Entity::belongs_to(code::Entity)
+                .from(redemption::Column::CodeId)
+                .to(code::Column::Id)
+                .into(),
+        )
+        .filter(code::Column::BatchId.eq(batch.id))
+        .filter(theirs)
+        .count(tx)
+        .await?;
+    if i64::try_from(redeemed).is_ok_and(|redeemed| redeemed < most) {
+        Ok(())
+    } else {
+        Err(RedeemError::EnoughRedeemed { most })
+    }
 }
 
 async fn claim(

@@ -1,17 +1,14 @@
 //! One batch in one transaction: read, decide in the order of arrival, write.
 
-use super::{
-    ask::{Answer, Ask, Ending},
-    load::{Loaded, load},
-};
+use super::load::load;
 use crate::{
-    admission::{Changes, EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Settled, broken},
+    admission::{Answer, Ask, Changes, broken},
     bulk,
 };
 use entity::{
-    Credits, HoldId, KeyId, ModelId, Platform, Scoped, TenantId, Timestamp, grant, hold,
-    hold_allocation, hold_window, key, ledger_entry, ledger_transaction, quota_counter, rejection,
-    usage, usage_allocation, usage_window, wallet,
+    HoldId, KeyId, Platform, Scoped, Timestamp, attempt, grant, hold, hold_allocation, hold_window,
+    key, ledger_entry, ledger_transaction, quota_counter, rejection, usage, usage_allocation,
+    usage_window, wallet,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter};
 use std::collections::BTreeSet;
@@ -30,101 +27,15 @@ pub(super) async fn batch(
     for ask in asks {
         answers.push(loaded.decide(ask)?);
     }
-    let mut changes = Changes::default();
-    for wallet in loaded.wallets.into_values() {
-        changes.append(wallet.into_changes(now)?);
-    }
-    write(tx, changes).await?;
+    write(tx, loaded.into_changes(now)?).await?;
     ride_along(tx, asks, now).await?;
     Ok(answers)
-}
-
-impl Loaded {
-    /// A fault of the rows themselves fails the whole batch, so that nothing half-decided is written.
-    fn decide(&mut self, ask: &Ask) -> Result<Answer, DbErr> {
-        match ask {
-            Ask::Hold(order) => match self.hold(order) {
-                Err(HoldRefusal::Store(fault)) => Err(fault),
-                held => Ok(Answer::Held(held)),
-            },
-            Ask::End { tenant, id, ending } => match self.end(*tenant, *id, ending) {
-                Err(EndRefusal::Store(fault)) => Err(fault),
-                ended => Ok(Answer::Ended(ended)),
-            },
-            Ask::Extend { .. } => match self.extend(ask) {
-                Err(ExtendRefusal::Store(fault)) => Err(fault),
-                extended => Ok(Answer::Extended(extended)),
-            },
-            Ask::Note { tenant, id, note } => {
-                if let Some(wallet) = self.wallets.get_mut(tenant) {
-                    wallet.checkpoint(*id, *note);
-                }
-                Ok(Answer::Noted)
-            }
-            Ask::Touch { .. } | Ask::Reject(_) => Ok(Answer::Noted),
-        }
-    }
-
-    fn hold(&mut self, order: &HoldOrder) -> Result<Credits, HoldRefusal> {
-        let caller = self
-            .callers
-            .get(&order.key)
-            .ok_or(HoldRefusal::KeyRevoked)?;
-        let offer = self
-            .offers
-            .get(&order.model)
-            .ok_or(HoldRefusal::ModelBlocked)?;
-        let wallet = self
-            .wallets
-            .get_mut(&order.tenant)
-            .ok_or(HoldRefusal::KeyRevoked)?;
-        wallet.hold(order, caller, offer)
-    }
-
-    fn end(
-        &mut self,
-        tenant: TenantId,
-        id: HoldId,
-        ending: &Ending,
-    ) -> Result<Option<Settled>, EndRefusal> {
-        let wallet = self.wallets.get_mut(&tenant).ok_or(EndRefusal::Unknown)?;
-        let model = wallet.open_hold(id).map(|open| open.row.model_id);
-        let name = model.map_or("", |model| name_of(&self.offers, model));
-        match ending {
-            Ending::Settle(settlement) => wallet.settle(id, settlement, name).map(Some),
-            Ending::Void { reason, now } => wallet.void(id, *reason, *now).map(Some),
-            Ending::Expire { now } => wallet.expire(id, name, *now),
-        }
-    }
-
-    fn extend(&mut self, ask: &Ask) -> Result<Credits, ExtendRefusal> {
-        let Ask::Extend {
-            tenant,
-            id,
-            model,
-            growth,
-        } = ask
-        else {
-            return Err(ExtendRefusal::Ended);
-        };
-        let wallet = self.wallets.get_mut(tenant).ok_or(ExtendRefusal::Ended)?;
-        let name = name_of(&self.offers, *model);
-        let key = wallet.open_hold(*id).map(|open| open.row.key_id);
-        let caller = key.and_then(|key| self.callers.get(&key));
-        wallet.extend(*id, growth, name, caller.ok_or(ExtendRefusal::Ended)?)
-    }
-}
-
-fn name_of(
-    offers: &std::collections::HashMap<ModelId, crate::admission::Offer>,
-    model: ModelId,
-) -> &str {
-    offers.get(&model).map_or("", |offer| offer.name.as_str())
 }
 
 async fn write(tx: &impl ConnectionTrait, changes: Changes) -> Result<(), DbErr> {
     bulk::replace::<wallet::Entity>(tx, changes.wallets).await?;
     bulk::replace::<grant::Entity>(tx, changes.lots).await?;
+    end_windows(tx, &changes.ended_windows).await?;
     end_holds(tx, &changes.ended_holds).await?;
     bulk::insert::<hold::Entity>(tx, changes.new_holds).await?;
     bulk::replace::<hold::Entity>(tx, changes.holds).await?;
@@ -138,16 +49,22 @@ async fn write(tx: &impl ConnectionTrait, changes: Changes) -> Result<(), DbErr>
     bulk::insert::<usage_window::Entity>(tx, changes.usage_windows).await
 }
 
+async fn end_windows(tx: &impl ConnectionTrait, ended: &[HoldId]) -> Result<(), DbErr> {
+    for list in bulk::lists(ended.iter().copied()) {
+        hold_window::Entity::remove()
+            .filter(hold_window::Column::HoldId.is_in(list))
+            .exec(tx)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Removing the row is the claim to end a hold: who does not find it has not ended it.
 async fn end_holds(tx: &impl ConnectionTrait, ended: &[HoldId]) -> Result<(), DbErr> {
     let mut removed = 0_u64;
     for list in bulk::lists(ended.iter().copied()) {
         hold_allocation::Entity::remove()
             .filter(hold_allocation::Column::HoldId.is_in(list.clone()))
-            .exec(tx)
-            .await?;
-        hold_window::Entity::remove()
-            .filter(hold_window::Column::HoldId.is_in(list.clone()))
             .exec(tx)
             .await?;
         let claimed = hold::Entity::across_tenants_remove()
@@ -167,16 +84,18 @@ async fn end_holds(tx: &impl ConnectionTrait, ended: &[HoldId]) -> Result<(), Db
     }
 }
 
-/// What nobody waits for: last uses, coarse, and refused calls.
+/// What nobody waits for: last uses, coarse, refused calls, and tries in vain.
 async fn ride_along(tx: &impl ConnectionTrait, asks: &[Ask], now: Timestamp) -> Result<(), DbErr> {
     let mut touched: BTreeSet<KeyId> = BTreeSet::new();
     let mut rejections = Vec::new();
+    let mut attempts = Vec::new();
     for ask in asks {
         match ask {
             Ask::Touch { key, .. } => {
                 touched.insert(*key);
             }
             Ask::Reject(row) => rejections.push(rejection::Model::clone(row)),
+            Ask::Attempt(row) => attempts.push(attempt::Model::clone(row)),
             Ask::Hold(_) | Ask::End { .. } | Ask::Extend { .. } | Ask::Note { .. } => {}
         }
     }
@@ -187,5 +106,6 @@ async fn ride_along(tx: &impl ConnectionTrait, asks: &[Ask], now: Timestamp) -> 
             .exec(tx)
             .await?;
     }
+    bulk::add::<attempt::Entity>(tx, attempts).await?;
     bulk::add::<rejection::Entity>(tx, rejections).await
 }

@@ -1,58 +1,9 @@
-//! What a lane is asked, what it answers, and who waits for the answer.
+//! Who waits for what a lane is asked.
 
 use super::{Hold, Lanes};
-use crate::admission::{
-    EndRefusal, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Note, Settled, Settlement,
-    VoidReason,
-};
-use entity::{Credits, HoldId, KeyId, ModelId, TenantId, Timestamp, rejection};
-use sea_orm::DbErr;
-use std::sync::Arc;
+use crate::admission::{Answer, Ask, EndRefusal, ExtendRefusal, HoldRefusal, Settled};
+use entity::Credits;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-/// One thing to do. Doing it twice is doing it once: ids are the asker's.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
-    Hold(Arc<HoldOrder>),
-    End {
-        tenant: TenantId,
-        id: HoldId,
-        ending: Ending,
-    },
-    Extend {
-        tenant: TenantId,
-        id: HoldId,
-        model: ModelId,
-        growth: Growth,
-    },
-    Note {
-        tenant: TenantId,
-        id: HoldId,
-        note: Note,
-    },
-    Touch {
-        key: KeyId,
-        now: Timestamp,
-    },
-    Reject(Arc<rejection::Model>),
-}
-
-/// How a hold is to end.
-#[derive(Clone, Debug)]
-pub(super) enum Ending {
-    Settle(Arc<Settlement>),
-    Void { reason: VoidReason, now: Timestamp },
-    Expire { now: Timestamp },
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Held(Result<Credits, HoldRefusal>),
-    Ended(Result<Option<Settled>, EndRefusal>),
-    Extended(Result<Credits, ExtendRefusal>),
-    Noted,
-}
 
 /// Who waits for it.
 #[derive(Debug)]
@@ -70,37 +21,6 @@ pub(super) struct Op {
     pub(super) waiter: Waiter,
     /// A place among those who may wait; what ends a hold needs none.
     pub(super) place: Option<OwnedSemaphorePermit>,
-}
-
-impl Ask {
-    /// Whose wallet has to be locked.
-    pub(super) fn tenant(&self) -> Option<TenantId> {
-        match self {
-            Self::Hold(order) => Some(order.tenant),
-            Self::End { tenant, .. } | Self::Extend { tenant, .. } | Self::Note { tenant, .. } => {
-                Some(*tenant)
-            }
-            Self::Touch { .. } | Self::Reject(_) => None,
-        }
-    }
-
-    /// Whether nobody minds a moment's delay.
-    pub(super) fn can_wait(&self) -> bool {
-        match self {
-            Self::Note { .. } | Self::Touch { .. } | Self::Reject(_) => true,
-            Self::Hold(_) | Self::End { .. } | Self::Extend { .. } => false,
-        }
-    }
-
-    /// What to say when the database failed.
-    pub(super) fn failed(&self, fault: DbErr) -> Answer {
-        match self {
-            Self::Hold(_) => Answer::Held(Err(HoldRefusal::Store(fault))),
-            Self::End { .. } => Answer::Ended(Err(EndRefusal::Store(fault))),
-            Self::Extend { .. } => Answer::Extended(Err(ExtendRefusal::Store(fault))),
-            Self::Note { .. } | Self::Touch { .. } | Self::Reject(_) => Answer::Noted,
-        }
-    }
 }
 
 impl Op {

@@ -1,12 +1,10 @@
 //! An open hold in the hands of whoever makes the call.
 
-use super::{
-    Lanes,
-    ask::{Ask, Ending},
-};
+use super::Lanes;
 use crate::{
     admission::{
-        EndRefusal, ExtendRefusal, Growth, HoldOrder, Note, Settled, Settlement, VoidReason,
+        Ask, EndRefusal, Ending, ExtendRefusal, Growth, HoldOrder, Note, Settled, Settlement,
+        VoidReason,
     },
     rating::Tokens,
 };
@@ -127,8 +125,11 @@ impl Hold {
     pub fn checkpoint(&mut self, charge: Credits, tokens: Tokens) {
         let now = self.lanes.now();
         self.dispatched_at = self.dispatched_at.or(Some(now));
-        self.charge = self.charge.max(charge);
-        self.tokens = tokens;
+        // What was counted later may be less: then the first count stands.
+        if charge >= self.charge {
+            self.charge = charge;
+            self.tokens = tokens;
+        }
         self.note(now);
     }
 

@@ -1,9 +1,8 @@
 //! Reads what a batch needs, in few statements: wallets first and under their locks, in the order of their
 //! tenants.
 
-use super::ask::{Ask, Ending};
 use crate::{
-    admission::{Allocation, Caller, Offer, Subscribed, Wallet},
+    admission::{Allocation, Ask, Batch, Caller, Ending, Offer, Subscribed, Wallet},
     bulk,
     cap::{Cap, Limit},
     ledger::{lock_in, open_in},
@@ -11,18 +10,20 @@ use crate::{
 };
 use chrono_tz::Tz;
 use entity::{
-    HoldId, KeyId, MemberId, ModelId, PlanVersionId, Platform, Scoped, TenantId, Timestamp,
-    WalletId, cap, grant, hold, hold_allocation, hold_window, key, member, model, person, plan,
-    plan_version, quota_counter, subscription, tenant, usage,
+    Credits, GrantId, HoldId, KeyId, MemberId, ModelId, PlanVersionId, Platform, RuleId, Scoped,
+    TenantId, Timestamp, WalletId, cap, grant, hold, hold_allocation, hold_window, key, member,
+    model, person, plan, plan_version, quota_counter, subscription, tenant, usage,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Alias, Expr, Order, UnionType},
 };
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
+use uuid::Uuid;
 
 /// Plan versions that were read before; they never change.
 #[derive(Clone, Debug, Default)]
@@ -33,13 +34,6 @@ struct CachedPlan {
     name: String,
     rules: Arc<Plan>,
     pays: bool,
-}
-
-/// What a batch works on.
-pub(super) struct Loaded {
-    pub(super) wallets: HashMap<TenantId, Wallet>,
-    pub(super) callers: HashMap<KeyId, Caller>,
-    pub(super) offers: HashMap<ModelId, Offer>,
 }
 
 /// Which rows a batch speaks of.
@@ -76,7 +70,7 @@ impl Wanted {
                 Ask::End { id, .. } | Ask::Note { id, .. } => {
                     wanted.holds.insert(*id);
                 }
-                Ask::Touch { .. } | Ask::Reject(_) => {}
+                Ask::Touch { .. } | Ask::Reject(_) | Ask::Attempt(_) => {}
             }
         }
         wanted
@@ -89,7 +83,7 @@ pub(super) async fn load(
     asks: &[Ask],
     plans: &PlanCache,
     now: Timestamp,
-) -> Result<Loaded, DbErr> {
+) -> Result<Batch, DbErr> {
     let mut wanted = Wanted::by(asks);
     let mut wallets = wallets(tx, &wanted, now).await?;
     let open = holds(tx, &mut wallets, &wanted).await?;
@@ -101,7 +95,7 @@ pub(super) async fn load(
     caps(tx, &mut wallets, &payers).await?;
     counters(tx, &mut wallets, now).await?;
     wanted.models.extend(overrun_models(asks, &wallets));
-    Ok(Loaded {
+    Ok(Batch {
         callers: callers(tx, &wanted).await?,
         offers: offers(tx, &wanted).await?,
         wallets,
@@ -182,20 +176,11 @@ async fn holds(
             continue;
         }
         rows.extend(found);
-        let parts = hold_allocation::Entity::every()
-            .filter(hold_allocation::Column::HoldId.is_in(list.clone()))
-            .order_by_asc(hold_allocation::Column::N)
-            .all(tx)
-            .await?;
-        for part in parts {
-            allocations.entry(part.hold_id).or_default().push(part);
-        }
-        let reserved = hold_window::Entity::every()
-            .filter(hold_window::Column::HoldId.is_in(list))
-            .all(tx)
-            .await?;
-        for window in reserved {
-            windows.entry(window.hold_id).or_default().push(window);
+        for part in backing(tx, list).await? {
+            match part {
+                Backing::Lot(part) => allocations.entry(part.hold_id).or_default().push(part),
+                Backing::Window(part) => windows.entry(part.hold_id).or_default().push(part),
+            }
         }
     }
     let open = rows.iter().map(|row| row.id).collect();
@@ -207,11 +192,69 @@ async fn holds(
         let parts = parts.into_iter().map(|part| Allocation {
             grant: part.grant_id,
             amount: part.amount,
+            draw: part.draw,
         });
         let windows = windows.remove(&row.id).unwrap_or_default();
         wallet.add_hold(row, parts.collect(), windows);
     }
     Ok(open)
+}
+
+/// What stands behind an open hold.
+enum Backing {
+    Lot(hold_allocation::Model),
+    Window(hold_window::Model),
+}
+
+/// The lots of holds in the order drawn, and their windows, in one statement: a batch waits for each it makes.
+async fn backing(tx: &impl ConnectionTrait, holds: Vec<HoldId>) -> Result<Vec<Backing>, DbErr> {
+    let (lot, window) = (0_i64, 1_i64);
+    let mut windows = hold_window::Entity::every()
+        .select_only()
+        .column(hold_window::Column::HoldId)
+        .column(hold_window::Column::RuleId)
+        .column(hold_window::Column::SubjectId)
+        .column(hold_window::Column::WindowStart)
+        .column(hold_window::Column::Reserved)
+        .expr_as(Expr::value(0_i64), "draw")
+        .expr_as(Expr::value(window), "what")
+        .filter(hold_window::Column::HoldId.is_in(holds.clone()));
+    let mut both = hold_allocation::Entity::every()
+        .select_only()
+        .column(hold_allocation::Column::HoldId)
+        .column_as(hold_allocation::Column::GrantId, "rule_id")
+        .column_as(hold_allocation::Column::HoldId, "subject_id")
+        .column_as(hold_allocation::Column::N, "window_start")
+        .column_as(hold_allocation::Column::Amount, "reserved")
+        .column(hold_allocation::Column::Draw)
+        .expr_as(Expr::value(lot), "what")
+        .filter(hold_allocation::Column::HoldId.is_in(holds));
+    QueryTrait::query(&mut both)
+        .union(UnionType::All, QueryTrait::query(&mut windows).take())
+        .order_by(Alias::new("window_start"), Order::Asc);
+    let rows: Vec<(HoldId, Uuid, Uuid, i64, i64, i64, i64)> = both.into_tuple().all(tx).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(hold_id, first, second, n, amount, draw, what)| {
+            if what == lot {
+                Backing::Lot(hold_allocation::Model {
+                    hold_id,
+                    n,
+                    grant_id: GrantId::from_uuid(first),
+                    amount: Credits::from_nanos(amount),
+                    draw,
+                })
+            } else {
+                Backing::Window(hold_window::Model {
+                    hold_id,
+                    rule_id: RuleId::from_uuid(first),
+                    subject_id: second,
+                    window_start: Timestamp::from_micros(n),
+                    reserved: amount,
+                })
+            }
+        })
+        .collect())
 }
 
 /// Calls that are spoken of and not open have ended before, or never were.
@@ -234,7 +277,7 @@ async fn ended(
     Ok(())
 }
 
-/// The plans that tenants have now, first the one whose period ends first.
+/// The plans that tenants have now, by their place in the stack, then by the end of the period.
 async fn subscriptions(
     tx: &impl ConnectionTrait,
     wallets: &mut HashMap<TenantId, Wallet>,
@@ -257,9 +300,13 @@ async fn subscriptions(
             .await?;
         rows.extend(found);
     }
-    rows.sort_by_key(|row| (row.period_end, row.id));
+    let mut stacked = Vec::with_capacity(rows.len());
     for row in rows {
         let plan = plans.read(tx, row.plan_version_id).await?;
+        stacked.push((plan.rules.priority(), row, plan));
+    }
+    stacked.sort_by_key(|(place, row, _)| (*place, row.period_end, row.id));
+    for (_, row, plan) in stacked {
         if let Some(wallet) = wallets.get_mut(&row.tenant_id) {
             wallet.add_plan(Subscribed {
                 id: row.id,
@@ -363,7 +410,11 @@ fn payers(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<(TenantId, M
                 let open = &wallets.get(tenant)?.open_hold(*id)?.row;
                 Some((*tenant, open.member_id, open.key_id))
             }
-            Ask::End { .. } | Ask::Note { .. } | Ask::Touch { .. } | Ask::Reject(_) => None,
+            Ask::End { .. }
+            | Ask::Note { .. }
+            | Ask::Touch { .. }
+            | Ask::Reject(_)
+            | Ask::Attempt(_) => None,
         })
         .collect()
 }
@@ -381,7 +432,7 @@ async fn caps(
             .into_iter()
             .chain(wallet)
     });
-    let mut running: BTreeSet<(WalletId, uuid::Uuid)> = BTreeSet::new();
+    let mut running: BTreeSet<(WalletId, Uuid)> = BTreeSet::new();
     let mut found = Vec::new();
     for list in bulk::lists(subjects) {
         let rows = cap::Entity::across_tenants()
@@ -427,7 +478,8 @@ fn growing_keys(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<KeyId>
             | Ask::End { .. }
             | Ask::Note { .. }
             | Ask::Touch { .. }
-            | Ask::Reject(_) => None,
+            | Ask::Reject(_)
+            | Ask::Attempt(_) => None,
         })
         .collect()
 }

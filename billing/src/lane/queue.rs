@@ -3,11 +3,15 @@
 use super::{
     Hold,
     apply::{self, PlanCache},
-    ask::{Answer, Ask, Ending, Op, Waiter},
+    ask::{Op, Waiter},
     wait::Waits,
 };
-use crate::admission::{EndRefusal, ExtendRefusal, HoldOrder, HoldRefusal, Settled};
-use entity::{Clock, Credits, Database, HoldId, KeyId, TenantId, Timestamp, rejection};
+use crate::admission::{
+    Answer, Ask, EndRefusal, Ending, ExtendRefusal, HoldOrder, HoldRefusal, Settled,
+};
+use entity::{
+    Clock, Credits, Database, HoldId, KeyId, TenantId, Timestamp, attempt, crash, rejection,
+};
 use sea_orm::{DbBackend, DbErr};
 use std::{
     collections::HashMap,
@@ -171,6 +175,11 @@ impl Lanes {
         self.ride(Ask::Reject(Arc::new(row)));
     }
 
+    /// Keeps a try at a channel that brought nothing; never awaited, and dropped when too many wait.
+    pub fn attempt(&self, row: attempt::Model) {
+        self.ride(Ask::Attempt(Arc::new(row)));
+    }
+
     /// How many asks have no answer yet.
     pub fn open(&self) -> usize {
         *self.inner.open.borrow()
@@ -258,6 +267,7 @@ impl Lanes {
             (Some(tenant), _) => tenant.uuid(),
             (None, Ask::Touch { key, .. }) => key.uuid(),
             (None, Ask::Reject(row)) => row.tenant_id.uuid(),
+            (None, Ask::Attempt(row)) => row.call_id.uuid(),
             (None, _) => return self.inner.queues.first(),
         };
         let lanes = u128::try_from(self.inner.queues.len()).ok()?;
@@ -336,6 +346,7 @@ impl Lane {
         let asks: Arc<[Ask]> = batch.iter().map(|queued| queued.op.ask.clone()).collect();
         match self.write(asks).await {
             Ok(answers) => {
+                crash::point("batch committed");
                 for (queued, answer) in batch.into_iter().zip(answers) {
                     self.tell(queued, answer);
                 }
@@ -421,6 +432,7 @@ impl Lane {
             self.lanes.waits().wake(*tenant);
         }
         op.waiter.tell(&op.ask, answer, &self.lanes);
+        crash::point("asker told");
         drop(open);
     }
 

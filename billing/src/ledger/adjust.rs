@@ -1,23 +1,14 @@
 //! An operator puts a balance right, by hand and with a reason.
 
 use super::{
-    GrantError, GrantOrder,
-    grant::{booked, claim},
-    grant_in,
-    wallet::locked_in,
-};
-use crate::{
-    admission::{Legs, Lot, broken},
-    bulk,
+    GrantError, GrantOrder, grant_in,
+    take::{From, Taking, take_in},
 };
 use entity::{
-    Actor, Credits, Database, LedgerTransactionId, Scoped, TenantId, Timestamp, audit_trail,
-    grant::{self, Source},
-    ledger_entry::{self, Account},
-    ledger_transaction::{self, Kind},
-    wallet,
+    Actor, Credits, Database, LedgerTransactionId, TenantId, Timestamp, audit_trail, grant::Source,
+    ledger_entry::Account,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter};
+use sea_orm::{ConnectionTrait, DbErr};
 
 /// A balance to put right.
 #[derive(Clone, Debug)]
@@ -83,7 +74,7 @@ pub enum AdjustError {
     Store(#[from] DbErr),
 }
 
-impl From<GrantError> for AdjustError {
+impl std::convert::From<GrantError> for AdjustError {
     fn from(fault: GrantError) -> Self {
         match fault {
             GrantError::OutOfRange => Self::OutOfRange,
@@ -163,97 +154,16 @@ async fn debit(
     amount: Credits,
     now: Timestamp,
 ) -> Result<Adjusted, AdjustError> {
-    if !amount.is_positive() || amount > Credits::MAX {
-        return Err(AdjustError::OutOfRange);
-    }
-    let row = ledger_transaction::Model {
-        id: LedgerTransactionId::fresh(),
-        tenant_id: adjustment.tenant,
-        kind: Kind::Adjust,
+    let taking = Taking {
+        tenant: adjustment.tenant,
+        amount,
+        from: From::Any,
+        into: Account::IssuedAdjust,
         business_key: adjustment.business_key.clone(),
-        effective_at: now,
-        posted_at: now,
-        actor_kind: adjustment.actor.kind(),
-        actor_id: adjustment.actor.id(),
+        actor: adjustment.actor.clone(),
         reason: Some(adjustment.reason.clone()),
-        reverses: None,
-        detail: None,
     };
-    let transaction = row.id;
-    if !claim(tx, row).await? {
-        return replay(tx, adjustment, amount).await;
-    }
-    let mut wallet = locked_in(tx, adjustment.tenant, now).await?;
-    let mut lots = free_lots(tx, &wallet, now).await?;
-    let mut left = amount;
-    let mut taken = Vec::new();
-    for lot in &mut lots {
-        let part = lot.free().min(left);
-        if !part.is_positive() {
-            break;
-        }
-        let grant = lot.row.id;
-        lot.spend(part)
-            .ok_or_else(|| broken("grant.remaining", grant))?;
-        left = left.checked_sub(part).unwrap_or(Credits::ZERO);
-        taken.push((grant, part));
-    }
-    if left.is_positive() {
-        let available = amount.checked_sub(left).unwrap_or(Credits::ZERO);
-        return Err(AdjustError::NotThere { available });
-    }
-    let posted = wallet.posted.checked_sub(amount);
-    wallet.posted = posted.ok_or_else(|| broken("wallet.posted", wallet.id))?;
-    wallet.seq = wallet.seq.saturating_add(1);
-    wallet.updated_at = now;
-    let mut legs = Legs::of(transaction, &wallet);
-    for (grant, part) in taken {
-        legs.debit_lot(grant, part)?;
-    }
-    let changed = lots.into_iter().filter(Lot::is_changed).map(|lot| lot.row);
-    bulk::replace::<grant::Entity>(tx, changed.collect()).await?;
-    bulk::replace::<wallet::Entity>(tx, vec![wallet]).await?;
-    bulk::insert::<ledger_entry::Entity>(tx, legs.balanced_by(Account::IssuedAdjust)?).await?;
-    Ok(Adjusted {
-        transaction,
-        replay: false,
-    })
-}
-
-async fn free_lots(
-    tx: &impl ConnectionTrait,
-    wallet: &wallet::Model,
-    now: Timestamp,
-) -> Result<Vec<Lot>, DbErr> {
-    let rows = grant::Entity::of(wallet.tenant_id)
-        .filter(grant::Column::WalletId.eq(wallet.id))
-        .filter(grant::Column::Remaining.gt(0))
-        .filter(grant::Column::Status.eq(grant::Status::Active))
-        .all(tx)
-        .await?;
-    let in_time = |lot: &Lot| lot.row.expires_at.is_none_or(|end| now < end);
-    let mut lots: Vec<Lot> = rows.into_iter().map(Lot::of).filter(in_time).collect();
-    lots.sort_by_cached_key(Lot::order);
-    Ok(lots)
-}
-
-async fn replay(
-    tx: &impl ConnectionTrait,
-    adjustment: &Adjustment,
-    amount: Credits,
-) -> Result<Adjusted, AdjustError> {
-    let (row, entries) = booked(tx, adjustment.tenant, &adjustment.business_key).await?;
-    let same = row.kind == Kind::Adjust
-        && entries
-            .iter()
-            .any(|entry| entry.account == Account::IssuedAdjust && entry.amount == amount.nanos());
-    if !same {
-        return Err(AdjustError::KeyInUse);
-    }
-    Ok(Adjusted {
-        transaction: row.id,
-        replay: true,
-    })
+    take_in(tx, &taking, now).await
 }
 
 async fn trail(

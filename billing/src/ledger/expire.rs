@@ -1,20 +1,23 @@
 //! Credits that lapse. Admission never draws a lot past its end, so the books may follow at leisure; what a
 //! running call holds lapses once the call has ended.
 
-use super::wallet::locked_in;
+use super::{grant::claim, wallet::locked_in};
 use crate::{
     admission::{Legs, Lot, broken},
     bulk,
+    subscription::RUNNING,
 };
 use entity::{
-    Actor, Credits, Database, LedgerTransactionId, Scoped, TenantId, Timestamp, Tx,
+    Actor, Credits, Database, LedgerTransactionId, Scoped, SubscriptionId, TenantId, Timestamp, Tx,
+    crash,
     grant::{self, Status},
     ledger_entry::{self, Account},
     ledger_transaction::{self, Kind},
-    wallet,
+    subscription, wallet,
 };
 use sea_orm::{
-    ColumnTrait, DbErr, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ColumnTrait, DbErr, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::Expr,
 };
 use std::collections::BTreeSet;
 
@@ -45,6 +48,7 @@ pub async fn expire_due(db: &Database, now: Timestamp) -> Result<Expired, DbErr>
         .into_tuple()
         .all(db.read())
         .await?;
+    crash::point("lapse found");
     let mut total = Expired::default();
     for tenant in tenants.into_iter().collect::<BTreeSet<_>>() {
         let part = db
@@ -57,8 +61,20 @@ pub async fn expire_due(db: &Database, now: Timestamp) -> Result<Expired, DbErr>
     Ok(total)
 }
 
+/// Lots that have lapsed. Those of a subscription whose period is over wait until it is renewed or ended, for what is
+/// left of them may roll over.
 fn due(now: Timestamp) -> sea_orm::Condition {
+    let turning = subscription::Entity::across_tenants()
+        .select_only()
+        .column(subscription::Column::Id)
+        .filter(subscription::Column::Status.is_in(RUNNING))
+        .filter(subscription::Column::PeriodEnd.lte(now))
+        .into_query();
+    let settled = sea_orm::Condition::any()
+        .add(grant::Column::SubscriptionId.is_null())
+        .add(grant::Column::SubscriptionId.not_in_subquery(turning));
     sea_orm::Condition::all()
+        .add(settled)
         .add(grant::Column::ExpiresAt.lte(now))
         .add(Expr::col(grant::Column::Remaining).gt(Expr::col(grant::Column::Held)))
         .add(grant::Column::Status.is_in([Status::Active, Status::Expired]))
@@ -119,4 +135,71 @@ fn transaction_row(lot: &Lot, now: Timestamp) -> ledger_transaction::Model {
         reverses: None,
         detail: None,
     }
+}
+
+/// Books at once what is left of a subscription's allowance as lapsed, under the key `end:<subscription>`, and shuts
+/// its lots. What running calls hold of them lapses with the lots' own end.
+///
+/// # Errors
+/// When the database does not answer; the caller must then roll back.
+pub(crate) async fn lapse_in(
+    tx: &Tx,
+    (tenant, subscription): (TenantId, SubscriptionId),
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Expired, DbErr> {
+    let mut wallet = locked_in(tx, tenant, now).await?;
+    let rows = grant::Entity::of(tenant)
+        .filter(grant::Column::SubscriptionId.eq(subscription))
+        .filter(grant::Column::Remaining.gt(0))
+        .filter(grant::Column::Status.eq(Status::Active))
+        .order_by_asc(grant::Column::Id)
+        .all(tx)
+        .await?;
+    let mut expired = Expired::default();
+    if rows.is_empty() {
+        return Ok(expired);
+    }
+    let row = ledger_transaction::Model {
+        id: LedgerTransactionId::fresh(),
+        tenant_id: tenant,
+        kind: Kind::Expire,
+        business_key: format!("end:{subscription}"),
+        effective_at: now,
+        posted_at: now,
+        actor_kind: actor.kind(),
+        actor_id: actor.id(),
+        reason: None,
+        reverses: None,
+        detail: None,
+    };
+    wallet.seq = wallet.seq.saturating_add(1);
+    wallet.updated_at = now;
+    let mut legs = Legs::of(row.id, &wallet);
+    let mut lots = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut lot = Lot::of(row);
+        let (grant, free) = (lot.row.id, lot.free());
+        lot.row.status = Status::Expired;
+        if free.is_positive() {
+            lot.spend(free)
+                .ok_or_else(|| broken("grant.remaining", grant))?;
+            legs.debit_lot(grant, free)?;
+            expired.lots = expired.lots.saturating_add(1);
+            let credits = expired.credits.checked_add(free);
+            expired.credits = credits.unwrap_or(Credits::MAX);
+        }
+        lots.push(lot.row);
+    }
+    let posted = wallet.posted.checked_sub(expired.credits);
+    wallet.posted = posted.ok_or_else(|| broken("wallet.posted", wallet.id))?;
+    if expired.lots > 0 {
+        if !claim(tx, row).await? {
+            return Err(broken("ledger_transaction.business_key", subscription));
+        }
+        bulk::insert::<ledger_entry::Entity>(tx, legs.balanced_by(Account::Expired)?).await?;
+    }
+    bulk::replace::<grant::Entity>(tx, lots).await?;
+    bulk::replace::<wallet::Entity>(tx, vec![wallet]).await?;
+    Ok(expired)
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use entity::{
     Actor, CodeId, Credits, Database, GrantId, LedgerTransactionId, OrderId, Platform, Scoped,
-    SubscriptionId, TenantId, Timestamp, WalletId,
+    SubscriptionId, TenantId, Timestamp, WalletId, audit_trail,
     grant::{self, Source, Status},
     ledger_entry::{self, Account},
     ledger_transaction::{self, Kind},
@@ -138,6 +138,34 @@ pub async fn grant(
 ) -> Result<Granted, GrantError> {
     db.write(move |tx| Box::pin(async move { grant_in(tx, order, now).await }))
         .await
+}
+
+/// As [`grant()`], by hand: with a line in the audit trail.
+///
+/// # Errors
+/// [`GrantError`].
+pub async fn give(db: &Database, order: GrantOrder, now: Timestamp) -> Result<Granted, GrantError> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            let mut entry = audit_trail::Entry {
+                actor: order.actor.clone(),
+                action: "wallet.grant",
+                subject: ("grant", String::new()),
+                tenant: Some(order.tenant),
+                reason: order.reason.clone(),
+                detail: Some(serde_json::json!({
+                    "source": order.source, "amount": order.amount, "models": order.scope.models,
+                })),
+            };
+            let granted = grant_in(tx, order, now).await?;
+            if !granted.replay {
+                entry.subject = ("grant", granted.grant.to_string());
+                audit_trail::append(tx, entry, now).await?;
+            }
+            Ok(granted)
+        })
+    })
+    .await
 }
 
 /// As [`grant()`], in the transaction of what causes it.
@@ -305,7 +333,7 @@ fn lot_row(
 }
 
 /// What lapses or was given is spent before what was bought (ledger.md 6.3).
-fn default_priority(source: Source) -> i64 {
+pub(super) fn default_priority(source: Source) -> i64 {
     match source {
         Source::Plan => 10,
         Source::Promo => 20,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use entity::payment_inbox::{ActiveModel, Column, Entity, Model, Status};
-use entity::{Database, Platform, Timestamp};
+use entity::{Database, Platform, Timestamp, crash};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
@@ -105,6 +105,7 @@ pub async fn receive(
             })
         })
         .await?;
+    crash::point("event stored");
     Ok(Received {
         event_id,
         fresh: follows && inserted == 1,
@@ -222,6 +223,7 @@ async fn work_off(
     let Some(event) = claim(db, event, now).await? else {
         return Ok(false);
     };
+    crash::point("event claimed");
     let outcome = converge(db, provider, &event, now).await;
     if let Err(fault) = outcome {
         postpone(db, &event, &fault).await?;

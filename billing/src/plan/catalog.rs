@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
-use super::document::{Plan, PlanDocument, PlanFault};
+use super::{Plan, PlanDocument, PlanFault};
 
 /// Longest short name.
 const NAME_MAX: usize = 40;
@@ -214,7 +214,7 @@ fn check_terms(terms: &Terms) -> Result<(), SaveError> {
     if terms.document.to_json().len() > DOCUMENT_MAX {
         return Err(SaveError::TooLong);
     }
-    Plan::try_from(&terms.document)?;
+    Plan::try_from(&terms.document)?.check_allowance(terms.allowance)?;
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! What a tenant's plans say before any call: which models they offer, and at which multiplier. Read at every call, so
 //! remembered for moments; the hold decides again, on rows it has locked.
 
-use super::document::{Plan, Rate};
-use super::evaluate::PPM_LIST;
+use super::PPM_LIST;
+use super::{Plan, Rate};
 use crate::cap::Cap;
 use crate::subscription;
 use entity::key::PayOrder;
-use entity::{Database, GroupId, KeyId, MemberId, Scoped, TenantId, Timestamp, cap};
+use entity::{
+    Database, GroupId, KeyId, MemberId, Platform, Scoped, TenantId, Timestamp, cap, tenant,
+};
 use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +33,7 @@ pub struct Payer {
     pub pay_order: PayOrder,
 }
 
-/// The plans of one tenant, the oldest first.
+/// The plans of one tenant, by their place in the stack.
 #[derive(Clone, Debug, Default)]
 pub struct Deal {
     /// Plans with an allowance: their rules say what it may pay for.
@@ -40,6 +42,8 @@ pub struct Deal {
     governing: Vec<Plan>,
     /// What the tenant, its members and its keys may do in a minute.
     rates: Vec<Cap>,
+    /// The tenant's own multiplier in parts per million; none is one.
+    tenant_ppm: Option<i64>,
 }
 
 /// A limit on what passes in a minute, with whom it counts.
@@ -94,8 +98,8 @@ impl Deal {
             .find(|plan| plan.offers(model, group))
     }
 
-    /// The multiplier of a call in parts per million: the group's, times that of the first plan that has a say and
-    /// offers the model, rounded up. It holds for the whole call, whatever credits pay for it.
+    /// The multiplier of a call in parts per million: the group's, times the tenant's, times that of the first plan that
+    /// has a say and offers the model, rounded up once. It holds for the whole call, whatever credits pay for it.
     pub fn multiplier_ppm(
         &self,
         model: &str,
@@ -105,9 +109,13 @@ impl Deal {
     ) -> i64 {
         let plan = self.plan(model, group, pay_order);
         let plan_ppm = plan.map_or(PPM_LIST, |plan| plan.multiplier_ppm(model));
-        let product = i128::from(group_ppm).saturating_mul(i128::from(plan_ppm));
-        let up = product.saturating_add(i128::from(PPM_LIST).saturating_sub(1));
-        i64::try_from(up.div_euclid(i128::from(PPM_LIST))).unwrap_or(i64::MAX)
+        let tenant_ppm = self.tenant_ppm.unwrap_or(i64::from(PPM_LIST));
+        let product = i128::from(group_ppm)
+            .saturating_mul(i128::from(plan_ppm))
+            .saturating_mul(i128::from(tenant_ppm));
+        let scale = i128::from(PPM_LIST).saturating_mul(i128::from(PPM_LIST));
+        let up = product.saturating_add(scale.saturating_sub(1));
+        i64::try_from(up.div_euclid(scale)).unwrap_or(i64::MAX)
     }
 }
 
@@ -188,6 +196,11 @@ async fn read(db: &Database, tenant: TenantId, now: Timestamp) -> Result<(Deal, 
         .filter(cap::Column::Meter.is_in(per_minute))
         .all(db.read())
         .await?;
+    let tenant = tenant::Entity::every()
+        .filter(tenant::Column::Id.eq(tenant))
+        .one(db.read())
+        .await?;
+    deal.tenant_ppm = tenant.map(|tenant| tenant.multiplier_ppm);
     deal.rates = rows.iter().map(Cap::of).collect::<Result<_, _>>()?;
     Ok((deal, until))
 }
@@ -206,6 +219,7 @@ mod tests {
             paying: plans(paying),
             governing: plans(governing),
             rates: Vec::new(),
+            tenant_ppm: None,
         }
     }
 
@@ -253,5 +267,22 @@ mod tests {
         assert_eq!(factor("gpt-5", PayOrder::PlanThenWallet, 1), 1);
         assert_eq!(factor("gpt-5", PayOrder::PlanThenWallet, 0), 0);
         assert_eq!(factor("gpt-5", PayOrder::WalletOnly, i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn group_plan_and_tenant_multiply_and_round_up_once() {
+        let third = r#"{"rule":"multiplier","patterns":["*"],"ppm":333333}"#;
+        let factor = |tenant_ppm, group_ppm| {
+            let deal = Deal {
+                tenant_ppm: Some(tenant_ppm),
+                ..deal(&[], &[third])
+            };
+            deal.multiplier_ppm("m", GroupId::fresh(), PayOrder::WalletOnly, group_ppm)
+        };
+
+        assert_eq!(factor(900_000, 1_000_000), 300_000);
+        assert_eq!(factor(3, 1), 1, "never to nothing");
+        assert_eq!(factor(3_000_000, 2_000_000), 1_999_998);
+        assert_eq!(factor(1_000_000_000, i64::MAX), i64::MAX);
     }
 }

@@ -6,9 +6,11 @@ use chrono::NaiveDate;
 use entity::{Actor, Database, ModelId, Platform, Timestamp, Tx, model, price_version};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder};
 
+use crate::rating;
+
 use super::{
     model::{AddModel, AddModelError, NewPrice, SetPriceError, add_in, set_price_in},
-    price_table::{Line, ListPrice, PriceTable},
+    price_table::{Line, PriceTable},
 };
 
 /// How many models one transaction takes over, so that a long import never holds the writer.
@@ -98,11 +100,11 @@ pub async fn import(
             .iter()
             .filter_map(|name| table.line(name).cloned())
             .collect();
-        let note = table.retrieved.to_string();
+        let note = table.retrieved.map(|day| day.to_string());
         let actor = actor.clone();
         let slice = db
             .write(move |tx| {
-                Box::pin(async move { import_in(tx, &lines, &note, &actor, now).await })
+                Box::pin(async move { import_in(tx, &lines, note.as_deref(), &actor, now).await })
             })
             .await?;
         sum.added = sum.added.saturating_add(slice.added);
@@ -116,7 +118,7 @@ pub async fn import(
 pub async fn import_in(
     tx: &Tx,
     lines: &[Line],
-    note: &str,
+    note: Option<&str>,
     actor: &Actor,
     now: Timestamp,
 ) -> Result<Imported, ImportError> {
@@ -158,16 +160,13 @@ fn addition(line: &Line) -> AddModel {
     }
 }
 
-fn priced(line: &Line, model: ModelId, note: &str) -> Option<NewPrice> {
-    let price = line.price?;
+fn priced(line: &Line, model: ModelId, note: Option<&str>) -> Option<NewPrice> {
+    let sheet = line.price.clone()?;
     Some(NewPrice {
-        model,
-        sale: price,
-        long_prompt: line.long_prompt,
-        per_request: entity::Credits::ZERO,
-        cost: Some(price),
+        cost: Some(sheet.clone()),
         source: price_version::Source::Table,
-        note: Some(note.to_owned()),
+        note: note.map(str::to_owned),
+        ..NewPrice::of(model, sheet)
     })
 }
 
@@ -223,9 +222,9 @@ impl Known {
 }
 
 fn verdict(line: &Line, here: Option<&Here>, today: NaiveDate) -> Verdict {
-    let Some(listed) = line.price else {
+    if line.price.is_none() {
         return Verdict::Unpriced;
-    };
+    }
     let Some(here) = here else {
         return if line.is_shut_down(today) {
             Verdict::ShutDown
@@ -236,18 +235,22 @@ fn verdict(line: &Line, here: Option<&Here>, today: NaiveDate) -> Verdict {
     match &here.price {
         None => Verdict::Price,
         Some(price) if price.source != price_version::Source::Table => Verdict::KeepManual,
-        Some(price) if is_at(price, &listed) => Verdict::Same,
+        Some(price) if is_at(price, line) => Verdict::Same,
         Some(_) => Verdict::Reprice,
     }
 }
 
-fn is_at(price: &price_version::Model, listed: &ListPrice) -> bool {
-    let nanos = |class: Option<entity::Credits>| class.map(entity::Credits::nanos);
-    price.input == listed.input.nanos()
-        && price.output == listed.output.nanos()
-        && price.cache_read == nanos(listed.cache_read)
-        && price.cache_write_short == nanos(listed.cache_write_short)
-        && price.cache_write_long == nanos(listed.cache_write_long)
+/// Whether a price charges what the line lists, in every class and at every length, and costs what it lists.
+fn is_at(price: &price_version::Model, line: &Line) -> bool {
+    let listed = priced(line, price.model_id, None).and_then(|listed| {
+        listed
+            .row(price.id, price.effective_at, price.created_at)
+            .ok()
+    });
+    listed.is_some_and(|listed| {
+        rating::Price::of(price) == rating::Price::of(&listed)
+            && rating::Price::upstream(price) == rating::Price::upstream(&listed)
+    })
 }
 
 #[cfg(test)]
@@ -263,28 +266,14 @@ mod tests {
     }
 
     fn price(line: &Line, source: price_version::Source) -> price_version::Model {
-        let listed = line.price.expect("a priced line");
-        price_version::Model {
-            id: PriceVersionId::fresh(),
-            model_id: ModelId::fresh(),
-            effective_at: Timestamp::from_micros(0),
-            input: listed.input.nanos(),
-            output: listed.output.nanos(),
-            cache_read: listed.cache_read.map(entity::Credits::nanos),
-            cache_write_short: listed.cache_write_short.map(entity::Credits::nanos),
-            cache_write_long: listed.cache_write_long.map(entity::Credits::nanos),
-            per_request: 0,
-            tiers: None,
-            cost_input: None,
-            cost_output: None,
-            cost_cache_read: None,
-            cost_cache_write_short: None,
-            cost_cache_write_long: None,
-            cost_per_request: None,
+        let start = Timestamp::from_micros(0);
+        let price = NewPrice {
             source,
-            source_detail: None,
-            created_at: Timestamp::from_micros(0),
-        }
+            ..priced(line, ModelId::fresh(), None).expect("a priced line")
+        };
+        price
+            .row(PriceVersionId::fresh(), start, start)
+            .expect("a row")
     }
 
     #[test]
@@ -294,6 +283,15 @@ mod tests {
         let same = price(&sonnet, price_version::Source::Table);
         let older = price_version::Model {
             input: 1,
+            ..same.clone()
+        };
+        let without_searches = price_version::Model {
+            classes: None,
+            input: same.input,
+            ..same.clone()
+        };
+        let cheaper_search = price_version::Model {
+            classes: Some(r#"{"web_search":1}"#.to_owned()),
             ..same.clone()
         };
         let by_hand = price_version::Model {
@@ -320,7 +318,20 @@ mod tests {
             verdict(&sonnet, Some(&here(Some(by_hand))), today),
             Verdict::KeepManual
         );
-        assert_eq!(verdict(&line("qwen3-max"), None, today), Verdict::Unpriced);
+        // A search that is not stated costs what this line lists anyhow.
+        assert_eq!(
+            verdict(&sonnet, Some(&here(Some(without_searches))), today),
+            Verdict::Same
+        );
+        assert_eq!(
+            verdict(&sonnet, Some(&here(Some(cheaper_search))), today),
+            Verdict::Reprice
+        );
+        let unpriced = Line {
+            price: None,
+            ..line("qwen3-max")
+        };
+        assert_eq!(verdict(&unpriced, None, today), Verdict::Unpriced);
         assert_eq!(
             verdict(&line("gpt-5.2-codex"), None, today),
             Verdict::ShutDown

@@ -8,3 +8,4 @@ pub mod group;
 pub mod import;
 pub mod model;
 pub mod price_table;
+pub mod tenant;

@@ -3,12 +3,10 @@
 use super::RUNNING;
 use super::subscribe::entry_of;
 use crate::ledger;
-use entity::subscription::{Column, Entity, Status};
-use entity::{
-    Actor, Database, Scoped, SubscriptionId, TenantId, Timestamp, Tx, audit_trail, grant,
-};
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, QueryFilter};
+use entity::subscription::{Column, Entity, Model, Status};
+use entity::{Actor, Database, Scoped, SubscriptionId, TenantId, Timestamp, Tx, audit_trail};
+use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter, QuerySelect};
 
 /// When a subscription stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,39 +23,70 @@ pub enum EndError {
     /// The tenant has none with this id, or it is ending already.
     #[error("no running subscription has this id")]
     NotFound,
+    /// The clock has gone back to before the running period.
+    #[error("the moment lies before the running period")]
+    Clock,
     /// The database failed.
     #[error("the subscription was not changed: {0}")]
     Store(#[from] DbErr),
 }
 
+/// A stop, with its reason.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// When.
+    pub end: End,
+    /// Why, where an operator decides it.
+    pub reason: Option<String>,
+}
+
 /// Stops a subscription.
-#[tracing::instrument(name = "subscription.end", skip_all, fields(tenant.id = %tenant, subscription.id = %id))]
+///
+/// # Errors
+/// [`EndError`].
 pub async fn end(
     db: &Database,
-    (tenant, id): (TenantId, SubscriptionId),
+    whose: (TenantId, SubscriptionId),
     end: End,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), EndError> {
+    stop_for(db, whose, Stop { end, reason: None }, actor, now).await
+}
+
+/// As [`end()`], with a reason for the audit trail.
+///
+/// # Errors
+/// [`EndError`].
+#[tracing::instrument(name = "subscription.end", skip_all, fields(tenant.id = %tenant, subscription.id = %id))]
+pub async fn stop_for(
+    db: &Database,
+    (tenant, id): (TenantId, SubscriptionId),
+    Stop { end, reason }: Stop,
     actor: Actor,
     now: Timestamp,
 ) -> Result<(), EndError> {
     db.write(move |tx| {
         Box::pin(async move {
             let mut entry = entry_of(&actor, "subscription.end", id, tenant);
-            let change = Entity::of_change(tenant).filter(Column::Id.eq(id));
-            let change = match end {
-                End::AtPeriodEnd => change
-                    .col_expr(Column::Status, Expr::value(Status::Canceling))
-                    .filter(Column::Status.eq(Status::Active)),
-                End::Now => change
-                    .col_expr(Column::Status, Expr::value(Status::Ended))
-                    .col_expr(Column::EndedAt, Expr::value(now))
-                    .filter(Column::Status.is_in(RUNNING)),
-            };
-            if change.exec(tx).await?.rows_affected != 1 {
-                return Err(EndError::NotFound);
+            entry.reason = reason;
+            let old = locked(tx, tenant, id).await?;
+            if now < old.period_start {
+                return Err(EndError::Clock);
             }
+            let (status, ended_at) = match (end, old.status) {
+                (End::AtPeriodEnd, Status::Active) => (Status::Canceling, None),
+                // Nothing was paid for the period that would have come, so there is nothing to wait for.
+                (End::AtPeriodEnd, Status::PastDue) => (Status::Ended, Some(old.period_end)),
+                (End::AtPeriodEnd, _) => return Err(EndError::NotFound),
+                (End::Now, _) => (Status::Ended, Some(now)),
+            };
+            move_in(tx, &old, status, ended_at).await?;
             if end == End::Now {
-                let detail = shut_allowance(tx, tenant, id, now).await?;
-                entry.detail = Some(detail);
+                let lapsed = ledger::lapse_in(tx, (tenant, id), &actor, now).await?;
+                entry.detail = Some(serde_json::json!({
+                    "lots_shut": lapsed.lots, "credits": lapsed.credits,
+                }));
             }
             audit_trail::append(tx, entry, now).await?;
             Ok(())
@@ -66,21 +95,59 @@ pub async fn end(
     .await
 }
 
-/// Lets what is left of the allowance lapse now instead of at the period's end; the books follow as with any lot that
-/// lapses. Under the wallet's lock, since calls draw on the lots.
-async fn shut_allowance(
-    tx: &Tx,
-    tenant: TenantId,
-    id: SubscriptionId,
+/// Takes a stop at the period's end back, while the period still runs.
+///
+/// # Errors
+/// [`EndError`].
+#[tracing::instrument(name = "subscription.resume", skip_all, fields(tenant.id = %tenant, subscription.id = %id))]
+pub async fn resume(
+    db: &Database,
+    (tenant, id): (TenantId, SubscriptionId),
+    actor: Actor,
     now: Timestamp,
-) -> Result<serde_json::Value, DbErr> {
-    ledger::lock_in(tx, vec![tenant]).await?;
-    let shut = grant::Entity::of_change(tenant)
-        .col_expr(grant::Column::ExpiresAt, Expr::value(now))
-        .filter(grant::Column::SubscriptionId.eq(id))
-        .filter(grant::Column::ExpiresAt.gt(now))
-        .filter(grant::Column::EffectiveAt.lt(now))
+) -> Result<(), EndError> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            let old = locked(tx, tenant, id).await?;
+            if old.status != Status::Canceling || old.period_end <= now {
+                return Err(EndError::NotFound);
+            }
+            move_in(tx, &old, Status::Active, None).await?;
+            let entry = entry_of(&actor, "subscription.resume", id, tenant);
+            audit_trail::append(tx, entry, now).await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+async fn locked(tx: &Tx, tenant: TenantId, id: SubscriptionId) -> Result<Model, EndError> {
+    Entity::of(tenant)
+        .filter(Column::Id.eq(id))
+        .filter(Column::Status.is_in(RUNNING))
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?
+        .ok_or(EndError::NotFound)
+}
+
+/// One conditional change of state.
+async fn move_in(
+    tx: &Tx,
+    old: &Model,
+    status: Status,
+    ended_at: Option<Timestamp>,
+) -> Result<(), EndError> {
+    let changed = Entity::of_change(old.tenant_id)
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::EndedAt, Expr::value(ended_at))
+        .filter(Column::Id.eq(old.id))
+        .filter(Column::Status.eq(old.status))
         .exec(tx)
         .await?;
-    Ok(serde_json::json!({ "lots_shut": shut.rows_affected }))
+    if changed.rows_affected == 1 {
+        Ok(())
+    } else {
+        Err(EndError::NotFound)
+    }
 }

@@ -1,17 +1,23 @@
 //! Giving a tenant a plan.
 
+use super::RUNNING;
+use super::change::{ChangeError, pay_in};
+use super::offer::{for_sale_in, rules_of};
 use super::period::{boundary, periods_until};
 use crate::ledger::{self, GrantError, GrantOrder};
 use entity::plan_version::Period;
 use entity::subscription::{ActiveModel, Column, Entity, Model, Source, Status};
 use entity::{
-    Actor, CodeId, Database, PlanVersionId, Platform, Scoped, SubscriptionId, TenantId, Timestamp,
-    Tx, audit_trail, grant, plan_version, tenant,
+    Actor, CodeId, Credits, Database, PlanVersionId, Platform, Scoped, SubscriptionId, TenantId,
+    Timestamp, Tx, audit_trail, grant, plan_version, tenant,
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, IntoActiveModel, QueryFilter, QuerySelect, Set,
 };
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// A tenant gets a plan.
 #[derive(Clone, Debug)]
@@ -41,6 +47,20 @@ pub enum SubscribeError {
     /// No period, or an end beyond the calendar.
     #[error("a subscription lasts for at least one period, and not for ever")]
     Periods,
+    /// The tenant has a running subscription to this plan.
+    #[error("the tenant has this plan already")]
+    HasIt,
+    /// The version is not the newest of a plan on offer with a price in credits.
+    #[error("the plan is not for sale")]
+    NotForSale,
+    /// Buy credits first.
+    #[error("{needed} credits needed, {available} there")]
+    NotThere {
+        /// What a period costs.
+        needed: Credits,
+        /// What may be taken.
+        available: Credits,
+    },
     /// The wallet does not take the allowance.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -49,7 +69,25 @@ pub enum SubscribeError {
     Store(#[from] DbErr),
 }
 
-/// Gives a tenant a plan, and the first period's allowance with it.
+impl From<ChangeError> for SubscribeError {
+    fn from(fault: ChangeError) -> Self {
+        match fault {
+            ChangeError::NotFound
+            | ChangeError::Same
+            | ChangeError::NotBetter
+            | ChangeError::OtherPeriod
+            | ChangeError::NoPrice
+            | ChangeError::Given
+            | ChangeError::NotForSale => Self::NotForSale,
+            ChangeError::Clock => Self::Periods,
+            ChangeError::NotThere { needed, available } => Self::NotThere { needed, available },
+            ChangeError::Grant(fault) => Self::Grant(fault),
+            ChangeError::Store(fault) => Self::Store(fault),
+        }
+    }
+}
+
+/// Gives a tenant a plan, and the first period's allowance with it. Where the tenant orders it, the wallet pays.
 ///
 /// Where the tenant already has the same version for a limited time from the same source, that one lasts longer
 /// instead: two codes for a month are two months one after the other, and their allowances follow each other.
@@ -65,6 +103,10 @@ pub async fn subscribe_in(
         return Err(SubscribeError::Periods);
     }
     one_at_a_time(tx, order.tenant).await?;
+    let price = match order.source {
+        Source::Order => Some(price_of_order(tx, &order, &version).await?),
+        Source::Code | Source::Operator => None,
+    };
     if let Some(periods) = order.periods
         && let Some(running) = limited_twin(tx, &order, now).await?
     {
@@ -95,8 +137,40 @@ pub async fn subscribe_in(
     }
     .insert(tx)
     .await?;
-    grant_allowance(tx, &subscription, &version, order.actor, order.code, now).await?;
+    enter_period(
+        tx,
+        &subscription,
+        &version,
+        price,
+        (order.actor, order.code),
+        now,
+    )
+    .await?;
     Ok(subscription)
+}
+
+/// What is ordered has to be for sale, and not running already.
+async fn price_of_order(
+    tx: &Tx,
+    order: &Subscribe,
+    version: &plan_version::Model,
+) -> Result<Credits, SubscribeError> {
+    let (_, price) = for_sale_in(tx, version.id)
+        .await?
+        .ok_or(SubscribeError::NotForSale)?;
+    let versions = plan_version::Entity::every()
+        .filter(plan_version::Column::PlanId.eq(version.plan_id))
+        .all(tx)
+        .await?;
+    let running = Entity::of(order.tenant)
+        .filter(Column::Status.is_in(RUNNING))
+        .filter(Column::PlanVersionId.is_in(versions.iter().map(|version| version.id)))
+        .one(tx)
+        .await?;
+    match running {
+        Some(_) => Err(SubscribeError::HasIt),
+        None => Ok(price),
+    }
 }
 
 pub(super) async fn version_of(
@@ -149,31 +223,78 @@ async fn extend(
     Ok(longer.update(tx).await?)
 }
 
-/// Grants the running period's allowance, once.
+/// Pays for the running period where it has a price, and grants its allowance, each once.
+pub(super) async fn enter_period(
+    tx: &Tx,
+    subscription: &Model,
+    version: &plan_version::Model,
+    price: Option<Credits>,
+    (actor, code): (Actor, Option<CodeId>),
+    now: Timestamp,
+) -> Result<(), SubscribeError> {
+    let start = subscription.period_start;
+    let period = format!("{}:{}", subscription.id, start.micros());
+    if let Some(price) = price.filter(|price| price.is_positive()) {
+        let key = format!("pay:{period}");
+        pay_in(tx, subscription.tenant_id, price, key, &actor, now).await?;
+    }
+    let allowance = Allowance {
+        amount: version.allowance,
+        key: format!("plan:{period}"),
+        effective_at: start,
+        code,
+    };
+    grant_allowance(tx, subscription, version, allowance, actor, now).await?;
+    Ok(())
+}
+
+/// Credits that a subscription brings.
+#[derive(Clone, Debug)]
+pub(super) struct Allowance {
+    /// How many; none is granted where there are none.
+    pub(super) amount: Credits,
+    /// The happening's own name.
+    pub(super) key: String,
+    /// From when.
+    pub(super) effective_at: Timestamp,
+    /// The code that gave them.
+    pub(super) code: Option<CodeId>,
+}
+
+/// Grants an allowance of the running period, once, to the end that the version says.
 pub(super) async fn grant_allowance(
     tx: &Tx,
     subscription: &Model,
     version: &plan_version::Model,
+    allowance: Allowance,
     actor: Actor,
-    code: Option<CodeId>,
     now: Timestamp,
 ) -> Result<(), GrantError> {
-    if !version.allowance.is_positive() {
+    if !allowance.amount.is_positive() {
         return Ok(());
     }
-    let (tenant, start) = (subscription.tenant_id, subscription.period_start);
-    let key = format!("plan:{}:{}", subscription.id, start.micros());
+    let rules = rules_of(version)?;
+    let start = subscription.period_start;
+    let ends_at = match rules.allowance_days() {
+        Some(days) => start.plus(DAY.saturating_mul(days)),
+        None => subscription.period_end,
+    };
+    if ends_at <= allowance.effective_at {
+        // It lapsed before it came.
+        return Ok(());
+    }
     let order = GrantOrder {
-        expires_at: Some(subscription.period_end),
-        code,
+        expires_at: Some(ends_at),
+        priority: Some(i64::from(rules.priority())),
+        code: allowance.code,
         subscription: Some(subscription.id),
         ..GrantOrder::new(
-            tenant,
+            subscription.tenant_id,
             grant::Source::Plan,
-            version.allowance,
-            key,
+            allowance.amount,
+            allowance.key,
             actor,
-            start,
+            allowance.effective_at,
         )
     };
     ledger::grant_in(tx, order, now).await?;

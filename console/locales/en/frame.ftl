@@ -69,3 +69,4 @@ error-internal-text = It has been logged. Your credits are safe: nothing is book
 pages = Pages
 newer = Newer
 older = Older
+nav-plans = Plans

@@ -66,3 +66,4 @@ error-internal-text = 问题已记录。你的额度是安全的：不会只记�
 pages = 分页
 newer = 较新
 older = 较早
+nav-plans = 套餐

@@ -34,6 +34,8 @@ pub(super) static MEMBER: &[Item] = &[
     Item::new("/console/keys", phrase("nav-keys"), "key"),
     Item::new("/console/usage", phrase("nav-usage"), "chart"),
     Item::new("/console/rejections", phrase("nav-rejections"), "shield"),
+    Item::new("/console/plans", phrase("nav-plans"), "scale"),
+    Item::new("/console/statement", phrase("nav-statement"), "scale"),
     Item::new("/console/redeem", phrase("nav-redeem"), "ticket"),
     Item::new("/console/buy", phrase("nav-buy"), "card"),
     Item::new("/console/settings", phrase("nav-settings"), "gear"),

@@ -89,9 +89,11 @@ impl Page {
     /// The member's menu.
     pub(crate) fn menu(&self) -> impl Iterator<Item = &'static Item> {
         let buying = self.buying();
+        let paying = self.member().is_some_and(|member| member.may_pay());
         nav::MEMBER
             .iter()
             .filter(move |item| buying || item.path != "/console/buy")
+            .filter(move |item| paying || item.path != "/console/statement")
     }
 
     /// The operators' menu; empty for everybody else.

@@ -129,6 +129,11 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// What is wrong first, for a form whose page has another one to show faults in.
+    pub(crate) fn first(&self) -> Option<&Phrase> {
+        self.0.first().map(|(_, phrase)| phrase)
+    }
+
     /// What is wrong with `field`.
     pub(crate) fn about(&self, field: &str) -> Option<&Phrase> {
         self.0

@@ -9,9 +9,13 @@ use crate::{
     Console,
     words::{Locale, format, phrase},
 };
-use billing::payment::Money;
+use billing::{
+    audit::nightly::{self, ALERT_TOPIC},
+    payment::Money,
+    shop::channel::KEY_REFUSED_TOPIC,
+};
 use entity::{
-    Database, OrderId, OutboxId, PersonId, Platform, Scoped, Timestamp,
+    ChannelId, Database, OrderId, OutboxId, PersonId, Platform, Scoped, Timestamp, channel,
     email_token::Purpose,
     member, order,
     outbox::{Column, Entity, Model, Status},
@@ -67,6 +71,13 @@ struct ToPerson {
 }
 
 #[derive(Deserialize)]
+struct OfChannel {
+    person: PersonId,
+    channel: ChannelId,
+    off: bool,
+}
+
+#[derive(Deserialize)]
 struct OfOrder {
     order: OrderId,
 }
@@ -110,6 +121,8 @@ async fn deliver(console: &Console, row: &Model, now: Timestamp) -> Result<(), F
         VERIFY_TOPIC => link_letter(console, row, Purpose::Verify, now).await?,
         RECOVER_TOPIC => link_letter(console, row, Purpose::Recover, now).await?,
         RECEIPT_TOPIC => receipt(console, row).await?,
+        KEY_REFUSED_TOPIC => key_refused(console, row).await?,
+        ALERT_TOPIC => alert(console, row).await?,
         _ => return Err(Fault::Topic),
     };
     if let Some(letter) = letter {
@@ -153,6 +166,26 @@ async fn link_letter(
     }))
 }
 
+/// What the audit of the night found broken; nothing once a later one found all in order.
+async fn alert(console: &Console, row: &Model) -> Result<Option<Letter>, Fault> {
+    let payload: ToPerson = serde_json::from_str(&row.payload)?;
+    let Some(reader) = find_person(&console.db, payload.person).await? else {
+        return Ok(None);
+    };
+    let found = nightly::last(&console.db).await?;
+    let broken = found.map(|found| found.broken).unwrap_or_default();
+    if broken.is_empty() {
+        return Ok(None);
+    }
+    let lines = broken.into_iter().map(|value| Line {
+        name: phrase("mail-audit-law"),
+        value,
+    });
+    let link = format!("{}/console/operator", console.config.base_url());
+    let facts = facts(console, &reader, link, lines.collect());
+    Ok(Some(letter::audit(&facts, reader.email)?))
+}
+
 async fn receipt(console: &Console, row: &Model) -> Result<Option<Letter>, Fault> {
     let payload: OfOrder = serde_json::from_str(&row.payload)?;
     let db = &console.db;
@@ -176,6 +209,41 @@ async fn receipt(console: &Console, row: &Model) -> Result<Option<Letter>, Fault
     let link = format!("{}/console/orders/{}", console.config.base_url(), order.id);
     let facts = facts(console, &reader, link, lines(&order));
     Ok(Some(letter::receipt(&facts, reader.email)?))
+}
+
+/// Tells an operator that an upstream refused a channel's key; nothing where the channel is not there any more.
+async fn key_refused(console: &Console, row: &Model) -> Result<Option<Letter>, Fault> {
+    let payload: OfChannel = serde_json::from_str(&row.payload)?;
+    let Some(reader) = find_person(&console.db, payload.person).await? else {
+        return Ok(None);
+    };
+    let Some(channel) = channel::Entity::every()
+        .filter(channel::Column::Id.eq(payload.channel))
+        .one(console.db.read())
+        .await?
+    else {
+        return Ok(None);
+    };
+    let link = format!(
+        "{}/console/operator/channels/{}",
+        console.config.base_url(),
+        channel.id
+    );
+    let state = if payload.off {
+        phrase("mail-key-refused-off")
+    } else {
+        phrase("mail-key-refused-on")
+    };
+    let mut facts = facts(console, &reader, link, Vec::new());
+    facts.lines.push(Line {
+        name: phrase("op-channel"),
+        value: channel.name,
+    });
+    facts.lines.push(Line {
+        name: phrase("op-status"),
+        value: facts.locale.say_phrase(&state),
+    });
+    Ok(Some(letter::key_refused(&facts, reader.email)?))
 }
 
 fn lines(order: &order::Model) -> Vec<Line> {

@@ -58,9 +58,15 @@ forms! {
     RecoverSubject: "mail/recover.subject", "none";
     RecoverText: "mail/recover.txt", "none";
     RecoverHtml: "mail/recover.html", "html";
+    KeyRefusedSubject: "mail/key_refused.subject", "none";
+    KeyRefusedText: "mail/key_refused.txt", "none";
+    KeyRefusedHtml: "mail/key_refused.html", "html";
     ReceiptSubject: "mail/receipt.subject", "none";
     ReceiptText: "mail/receipt.txt", "none";
     ReceiptHtml: "mail/receipt.html", "html";
+    AuditSubject: "mail/audit.subject", "none";
+    AuditText: "mail/audit.txt", "none";
+    AuditHtml: "mail/audit.html", "html";
 }
 
 /// The letter that proves a mailbox.
@@ -90,6 +96,26 @@ pub(super) fn receipt(facts: &Facts, to: String) -> askama::Result<Letter> {
         &ReceiptSubject { facts },
         &ReceiptText { facts },
         &ReceiptHtml { facts },
+    )
+}
+
+/// The letter to an operator whose channel lost a key.
+pub(super) fn key_refused(facts: &Facts, to: String) -> askama::Result<Letter> {
+    letter(
+        to,
+        &KeyRefusedSubject { facts },
+        &KeyRefusedText { facts },
+        &KeyRefusedHtml { facts },
+    )
+}
+
+/// The alert that a law of the ledger is broken.
+pub(super) fn audit(facts: &Facts, to: String) -> askama::Result<Letter> {
+    letter(
+        to,
+        &AuditSubject { facts },
+        &AuditText { facts },
+        &AuditHtml { facts },
     )
 }
 
@@ -130,7 +156,7 @@ mod tests {
     fn every_letter_names_the_site_and_holds_its_link_in_both_languages() {
         for locale in Locale::ALL {
             let facts = facts(locale);
-            for write in [verify, recover, receipt] {
+            for write in [verify, recover, receipt, key_refused, audit] {
                 let letter = write(&facts, "ada@example.org".into()).expect("a letter");
 
                 assert!(letter.subject.contains("Tollgate"), "{}", letter.subject);

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod buy;
+mod clause;
 pub(crate) mod docs;
 pub(crate) mod error_page;
 pub(crate) mod home;
@@ -9,9 +10,11 @@ pub(crate) mod key;
 mod limit;
 pub(crate) mod operator;
 pub(crate) mod overview;
+pub(crate) mod plan;
 pub(crate) mod preferences;
 mod reader;
 pub(crate) mod redeem;
 pub(crate) mod rejections;
 pub(crate) mod settings;
+pub(crate) mod statement;
 pub(crate) mod usage;

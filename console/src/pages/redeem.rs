@@ -113,6 +113,7 @@ fn refusal(error: RedeemError) -> Result<Phrase, Error> {
         }
         RedeemError::Disabled => Ok(phrase("code-disabled")),
         RedeemError::UsedUp => Ok(phrase("code-used-up")),
+        RedeemError::EnoughRedeemed { most } => Ok(phrase("code-enough").count("count", most)),
         RedeemError::AlreadyRedeemed => Ok(phrase("code-redeemed-here")),
         RedeemError::Grant(cause) => Err(Error::Internal(cause.to_string())),
         RedeemError::Subscribe(cause) => Err(Error::Internal(cause.to_string())),

@@ -2,13 +2,15 @@
 
 use crate::{
     frame::{Answer, Page, SignedIn, State, reply},
-    words::format,
+    words::{Phrase, format, phrase},
 };
 use actix_web::web;
 use askama::Template;
 use entity::{
-    Database, RejectionId, Scoped, TenantId, key,
-    rejection::{Column, Entity, Model},
+    Database, RejectionId, Scoped, TenantId,
+    group::client,
+    key,
+    rejection::{Column, Entity, Fix, Model},
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
@@ -31,9 +33,12 @@ struct Row {
     code: String,
     status: i64,
     message: String,
+    fix: Option<Phrase>,
     key: String,
     model: String,
     client: String,
+    path: String,
+    headers: Vec<(String, String)>,
 }
 
 /// Where the page begins.
@@ -93,11 +98,46 @@ async fn rows(db: &Database, tenant: TenantId, found: Vec<Model>) -> Result<Vec<
             .iter()
             .find(|key| key.id == row.key_id)
             .map_or_else(String::new, |key| key.name.clone()),
+        fix: row.fix.as_deref().and_then(Fix::parse).map(mend),
+        headers: row
+            .headers
+            .as_deref()
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default(),
+        path: row.path.unwrap_or_default(),
         code: row.code,
         status: row.http_status,
         message: row.message,
         model: row.model_name.unwrap_or_default(),
-        client: row.client_kind,
+        client: client::name(&row.client_kind).to_owned(),
     });
     Ok(rows.collect())
+}
+
+/// What to do, in the reader's language.
+fn mend(fix: Fix) -> Phrase {
+    match fix {
+        Fix::UseGroup { group } => phrase("fix-use-group").with("group", group),
+        Fix::UseClient { clients } => phrase("fix-use-client").with("clients", clients),
+        Fix::UpdateClient { least } => phrase("fix-update-client").with("version", least),
+        Fix::OlderClient { most } => phrase("fix-older-client").with("version", most),
+        Fix::UsePath { path } => phrase("fix-use-path").with("path", path),
+        Fix::NameModel => phrase("fix-name-model"),
+        Fix::PickModel { near } if near.is_empty() => phrase("fix-pick-model"),
+        Fix::PickModel { near } => phrase("fix-pick-model-near").with("near", near),
+        Fix::OtherModel => phrase("fix-other-model"),
+        Fix::OtherPlan => phrase("fix-other-plan"),
+        Fix::SendKey => phrase("fix-send-key"),
+        Fix::NewKey => phrase("fix-new-key"),
+        Fix::EnableKey => phrase("fix-enable-key"),
+        Fix::AddCredits => phrase("fix-add-credits"),
+        Fix::RaiseCap => phrase("fix-raise-cap"),
+        Fix::AwaitWindow { until } => phrase("fix-await-window").with("until", until),
+        Fix::SlowDown => phrase("fix-slow-down"),
+        Fix::AskOperator => phrase("fix-ask-operator"),
+        Fix::MendRequest => phrase("fix-mend-request"),
+        Fix::Shrink => phrase("fix-shrink"),
+        Fix::BaseUrl => phrase("fix-base-url"),
+        Fix::TryLater => phrase("fix-try-later"),
+    }
 }

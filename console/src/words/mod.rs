@@ -1,6 +1,7 @@
 //! Every sentence a person reads: languages, the catalogs, and how credits and times are written.
 
 mod catalog;
+pub(crate) mod csv;
 pub(crate) mod format;
 mod locale;
 mod phrase;

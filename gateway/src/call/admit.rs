@@ -1,28 +1,30 @@
 //! Whether a call may be made, where to, and how much to hold for it. No commit yet: a refusal here is cheap.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use billing::{
     admission::HoldOrder,
     plan::{Payer, RateOf},
-    rating::{RatingError, bound_ceil, expected_ceil},
+    rating::{RatingError, Tokens, Upper, bound_ceil, charge_ceil, expected_ceil},
 };
 use bytes::Bytes;
-use entity::{Protocol, model};
+use entity::{Credits, Protocol, model, rejection::Fix};
 use identity::key::CallerRow;
 use outbound::HeaderMap;
 
 use super::{
     Call,
     foreign::Foreign,
+    policy::{group_for, no_channel, serving},
     refusal::{model_blocked, not_read},
     route::{self, Conversation},
 };
 use crate::{
-    catalog::{Group, Model, Price, Snapshot},
+    catalog::{Channel, Group, Model, Price, Snapshot},
     error::{Code, Refusal},
     gateway::Gateway,
     reply::{Visit, readable_by},
+    translate::Compaction,
     wire::{path, reading::Reading},
 };
 
@@ -33,6 +35,7 @@ pub(super) struct Request {
     pub(super) caller: Arc<CallerRow>,
     pub(super) reading: Reading,
     pub(super) body: Bytes,
+    pub(super) compaction: Option<Compaction>,
     pub(super) forwarded: HeaderMap,
 }
 
@@ -44,6 +47,8 @@ const UNKNOWN_WINDOW: u64 = 400_000;
 /// tool call is broken JSON.
 const FLOOR: u64 = 256;
 const DEMANDING_FLOOR: u64 = 4_096;
+/// Searches that a call with such a tool is expected to make; most make none or one.
+const EXPECTED_SEARCHES: u64 = 1;
 /// What providers add of their own to a prompt: chat markers, and the prompt that explains tools.
 const MARKERS: u64 = 64;
 const TOOL_PROMPT: u64 = 512;
@@ -58,32 +63,26 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         .current()
         .await
         .map_err(|error| not_read(&error))?;
-    let group = group_of(&snapshot, &request)?;
+    let group = group_for(gateway, &snapshot, &request).await?;
     let model = model_of(&snapshot, group, &request)
-        .map_err(|refusal| readable_by(request.visit.client_kind, refusal))?;
+        .map_err(|refusal| readable_by(&request.visit.client, refusal))?;
+    let group = serving(&snapshot, group, &model, &request);
     let price = price_of(&model)?;
-    let conversation = Conversation {
-        key: request.caller.key.id,
-        // Stored responses and sealed reasoning belong to one upstream account, so all of a key's stay with it.
-        body: match request.protocol {
-            Protocol::Responses => &[],
-            Protocol::Chat | Protocol::Messages | Protocol::Embeddings => &request.body,
-        },
-    };
     let foreign = Foreign::new(&request);
     let channels = route::channels(
         group,
         model.id,
         |channel| foreign.translates(channel, &model),
-        conversation,
+        conversation(&request),
         &inner.cooldowns,
     );
     if channels.is_empty() {
-        let refusal = foreign.refusal();
-        return Err(
-            refusal.unwrap_or_else(|| no_channel(&snapshot, group, &model, request.protocol))
-        );
+        return Err(match foreign.refusal() {
+            Some(refusal) => refusal,
+            None => no_channel(gateway, &snapshot, group, &model, &request).await,
+        });
     }
+    let channels = open_channels(gateway, channels, &model)?;
     let foreign = foreign.into_request(&inner.memory);
 
     let (multiplier_ppm, rates) = deal(gateway, &request, group, &model).await?;
@@ -92,19 +91,18 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     let output_limit = output_limit(&request, &model);
     let output_cap = output_limit.saturating_mul(request.reading.choices);
     let expected_output = expected_output(gateway, &request, &model, output_cap).await;
-    let output = expected_output.unwrap_or(output_cap);
-    let floor = if request.reading.demanding {
-        DEMANDING_FLOOR
-    } else {
-        FLOOR
+    let counts = Counts {
+        input_upper,
+        input_expected,
+        output_cap,
+        expected_output,
     };
-    let least_output = output.min(floor.saturating_mul(request.reading.choices));
-    let unrated = |error: RatingError| unrated(&model, error);
-    let expected = |output| expected_ceil(&price.sale, input_expected, output, multiplier_ppm);
-    let bound =
-        bound_ceil(&price.sale, input_upper, output_cap, multiplier_ppm).map_err(unrated)?;
-    let amount = expected(output).map_err(unrated)?;
-    let least = expected(least_output).map_err(unrated)?;
+    let amounts = amounts(&price, &request.reading, counts, multiplier_ppm);
+    let Amounts {
+        bound,
+        amount,
+        least,
+    } = amounts.map_err(|error| unrated(&model, error))?;
 
     inner
         .rates
@@ -127,7 +125,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         input_tokens: request.reading.size.estimate,
         output_cap,
         protocol: request.protocol,
-        client_kind: request.visit.client_kind.to_owned(),
+        client_kind: request.visit.client.kind.to_owned(),
         streamed: request.reading.streamed,
         ttl: inner.config.hold,
         now: inner.clock.now(),
@@ -138,6 +136,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         caller: request.caller,
         reading: request.reading,
         body: request.body,
+        compaction: request.compaction,
         foreign,
         forwarded: request.forwarded,
         multiplier_ppm,
@@ -150,6 +149,104 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         lowered: false,
         channels,
         order,
+    })
+}
+
+/// What makes two requests one conversation.
+fn conversation(request: &Request) -> Conversation<'_> {
+    Conversation {
+        key: request.caller.key.id,
+        // Stored responses and sealed reasoning belong to one upstream account, so all of a key's stay with it.
+        body: match request.protocol {
+            Protocol::Responses => &[],
+            Protocol::Chat | Protocol::Messages | Protocol::Embeddings => &request.body,
+        },
+    }
+}
+
+/// The channels that may be asked now: not those whose upstream said when to come back, nor those that are full. Before
+/// anything is held, so that a refusal stays cheap.
+fn open_channels(
+    gateway: &Gateway,
+    channels: Vec<Arc<Channel>>,
+    model: &Model,
+) -> Result<Vec<Arc<Channel>>, Refusal> {
+    let inner = &gateway.inner;
+    let now = inner.clock.now();
+    let wait = |channel: &Channel| {
+        route::barred(channel, &inner.cooldowns).max(inner.loads.wait(channel, now))
+    };
+    let mut soonest = Duration::MAX;
+    let open: Vec<_> = channels
+        .into_iter()
+        .filter(|channel| {
+            let wait = wait(channel);
+            soonest = soonest.min(wait);
+            wait.is_zero()
+        })
+        .collect();
+    if open.is_empty() {
+        return Err(Refusal::new(
+            Code::Overloaded,
+            format!(
+                "Every upstream channel for the model `{}` is at its limit just now. Nothing was charged.",
+                model.name
+            ),
+        )
+        .after(soonest));
+    }
+    Ok(open)
+}
+
+/// What a call may count and is expected to.
+#[derive(Clone, Copy)]
+struct Counts {
+    input_upper: u64,
+    input_expected: u64,
+    output_cap: u64,
+    expected_output: Option<u64>,
+}
+
+/// What is held for a call: at most, as expected, and how little will do.
+struct Amounts {
+    bound: Credits,
+    amount: Credits,
+    least: Credits,
+}
+
+fn amounts(
+    price: &Price,
+    reading: &Reading,
+    counts: Counts,
+    multiplier_ppm: i64,
+) -> Result<Amounts, RatingError> {
+    let output = counts.expected_output.unwrap_or(counts.output_cap);
+    let floor = if reading.demanding {
+        DEMANDING_FLOOR
+    } else {
+        FLOOR
+    };
+    let least_output = output.min(floor.saturating_mul(reading.choices));
+    let expected =
+        |output| expected_ceil(&price.sale, counts.input_expected, output, multiplier_ppm);
+    let upper = Upper {
+        input: counts.input_upper,
+        output: counts.output_cap,
+        searches: reading.searches,
+    };
+    let bound = bound_ceil(&price.sale, &upper, multiplier_ppm)?;
+    let search = Tokens {
+        web_searches: reading.searches.min(EXPECTED_SEARCHES),
+        ..Tokens::default()
+    };
+    let search = charge_ceil(&price.sale, &search, multiplier_ppm)?;
+    let amount = expected(output)?;
+    Ok(Amounts {
+        bound,
+        amount: amount
+            .checked_add(search)
+            .map_or(bound, |amount| amount.min(bound)),
+        least: expected(least_output)?,
     })
 }
 
@@ -185,48 +282,6 @@ async fn deal(
         pay_order: key.pay_order,
     };
     Ok((multiplier, deal.rates(&model.name, group.id, &payer)))
-}
-
-/// The group of the key, whatever its policies say.
-pub(super) fn open_group<'a>(
-    snapshot: &'a Snapshot,
-    request: &Request,
-) -> Result<&'a Group, Refusal> {
-    snapshot
-        .group(request.caller.key.group_id)
-        .filter(|group| group.active)
-        .ok_or_else(|| {
-            Refusal::new(
-                Code::GroupMismatch,
-                "The group of this API key is closed. Create a key in another group.",
-            )
-        })
-}
-
-fn group_of<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Group, Refusal> {
-    let group = open_group(snapshot, request)?;
-    if !group.takes_protocol(request.protocol) {
-        return Err(Refusal::new(
-            Code::ProtocolNotAllowed,
-            format!(
-                "The group `{}` of this API key does not take calls at {}. Use a key of another group.",
-                group.title,
-                path::of(request.protocol)
-            ),
-        ));
-    }
-    if !group.takes_client(request.visit.client_kind) {
-        return Err(Refusal::new(
-            Code::ClientNotAllowed,
-            format!(
-                "The group `{}` of this API key is for {} only, and this client is `{}`. Use a key of another group.",
-                group.title,
-                group.clients.join(", "),
-                request.visit.client_kind
-            ),
-        ));
-    }
-    Ok(group)
 }
 
 /// The model that the request means.
@@ -297,6 +352,9 @@ fn not_found(snapshot: &Snapshot, group: &Group, asked: &str) -> Refusal {
         format!("There is no model named `{asked}`. {hint}"),
     )
     .at(Some("model"))
+    .mended_by(Fix::PickModel {
+        near: near.join(", "),
+    })
 }
 
 fn price_of(model: &Model) -> Result<Price, Refusal> {
@@ -309,42 +367,6 @@ fn price_of(model: &Model) -> Result<Price, Refusal> {
             ),
         )
     })
-}
-
-/// Tells apart what the caller can mend (another endpoint, another group) from what only the operator can.
-pub(super) fn no_channel(
-    snapshot: &Snapshot,
-    group: &Group,
-    model: &Model,
-    protocol: Protocol,
-) -> Refusal {
-    if group.serves(model.id) {
-        return Refusal::new(
-            Code::NoChannel,
-            format!(
-                "The upstream channels that serve `{}` cannot be asked at {}.",
-                model.name,
-                path::of(protocol)
-            ),
-        );
-    }
-    if let Some(other) = snapshot.other_group_with(model.id, group.id) {
-        return Refusal::new(
-            Code::GroupMismatch,
-            format!(
-                "The group `{}` of this API key does not have the model `{}`; the group `{}` has. Use a key of that group.",
-                group.title, model.name, other.title
-            ),
-        );
-    }
-    Refusal::new(
-        Code::NoChannel,
-        format!(
-            "No active upstream channel serves the model `{}` just now.",
-            model.name
-        ),
-    )
-    .after(std::time::Duration::from_secs(30))
 }
 
 /// Input tokens at most: what the body can hold, and never more than the model's window.
@@ -384,7 +406,7 @@ async fn expected_output(
     let recent = gateway
         .inner
         .expectations
-        .of(model.id, request.visit.client_kind);
+        .of(model.id, request.visit.client.kind);
     Some(recent.await.min(output_cap))
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use billing::rating::Tokens;
 use bytes::Bytes;
-use entity::Protocol;
+use entity::{Protocol, Timestamp};
 use outbound::{
     Answer, HeaderMap, HeaderValue, Method, SendError,
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
@@ -18,13 +19,14 @@ use super::{
     events::{Events, whole},
     fault::{Refused, refused},
     foreign::{self, Crossing},
+    quirk,
 };
 use crate::{
-    catalog::{Channel, Upstream, endpoint},
+    catalog::{Channel, Credential, Upstream, endpoint},
     error::Refusal,
     gateway::Gateway,
     sandbox,
-    translate::without_carriers,
+    translate::{Compaction, without_carriers},
     wire::{
         sse::Frame,
         tap::{Failure, Seen, Tap},
@@ -57,8 +59,14 @@ pub(super) struct Opened {
 pub(super) struct Failed {
     pub(super) severity: Severity,
     pub(super) why: String,
-    /// The upstream does not know the channel's secret any more.
+    /// The upstream does not know the key any more.
     pub(super) secret_refused: bool,
+    /// The upstream's status; none where no answer came.
+    pub(super) status: Option<u16>,
+    /// Whether the upstream may have seen the request, so that it may have cost something.
+    pub(super) sent: bool,
+    /// What was used, where the upstream said so before it failed.
+    pub(super) used: Option<Tokens>,
 }
 
 /// An upstream's answer, from wherever it came.
@@ -75,17 +83,23 @@ pub(super) async fn attempt(
     gateway: &Gateway,
     call: &Call,
     channel: &Channel,
+    credential: Option<&Credential>,
     client: &Client,
 ) -> Outcome {
     tokio::select! {
         biased;
-        outcome = ask(gateway, call, channel, client) => outcome,
+        outcome = ask(gateway, call, (channel, credential), client) => outcome,
         () = client.gone_for(gateway.inner.config.drain) => Outcome::Abandoned,
         () = gateway.inner.stopping.cancelled() => Outcome::Abandoned,
     }
 }
 
-async fn ask(gateway: &Gateway, call: &Call, channel: &Channel, client: &Client) -> Outcome {
+async fn ask(
+    gateway: &Gateway,
+    call: &Call,
+    (channel, credential): (&Channel, Option<&Credential>),
+    client: &Client,
+) -> Outcome {
     let upstream_model = channel
         .models
         .get(&call.model.id)
@@ -100,7 +114,8 @@ async fn ask(gateway: &Gateway, call: &Call, channel: &Channel, client: &Client)
             Some(crossing) => crossing.body.clone(),
             None => native(call, upstream_model),
         };
-        let reply = match send(gateway, call, channel, crossing.as_ref(), body).await {
+        let to = (channel, credential);
+        let reply = match send(gateway, call, to, crossing.as_ref(), body).await {
             Ok(reply) => reply,
             Err(error) => return Outcome::Failed(unsent(&error)),
         };
@@ -110,12 +125,14 @@ async fn ask(gateway: &Gateway, call: &Call, channel: &Channel, client: &Client)
                 open(gateway, call, crossing.as_ref(), reply).await
             } else {
                 match &crossing {
-                    Some(crossing) if reply.streams => collect(gateway, crossing, reply).await,
+                    Some(crossing) if reply.streams => {
+                        collect(gateway, call, crossing, reply).await
+                    }
                     crossing => read_whole(gateway, call, crossing.as_ref(), reply).await,
                 }
             };
         }
-        match refused(call, crossing.as_ref(), reply).await {
+        match refused(call, credential, crossing.as_ref(), reply).await {
             Refused::Outcome(outcome) => return *outcome,
             // Only once: the next request has none that could be refused.
             Refused::Thoughts => {
@@ -136,7 +153,7 @@ fn native(call: &Call, upstream_model: &str) -> Bytes {
 async fn send(
     gateway: &Gateway,
     call: &Call,
-    channel: &Channel,
+    (channel, credential): (&Channel, Option<&Credential>),
     crossing: Option<&Crossing>,
     body: Bytes,
 ) -> Result<Reply, SendError> {
@@ -145,7 +162,7 @@ async fn send(
     match &channel.upstream {
         Upstream::Sandbox => {
             let reply = sandbox::answer(&sandbox::Visit {
-                protocol: call.protocol,
+                protocol: upstream,
                 body: &body,
                 id: call.visit.id.uuid().simple().to_string(),
                 created: gateway.inner.clock.now().micros() / 1_000_000,
@@ -154,15 +171,17 @@ async fn send(
             Ok(Reply {
                 status: reply.status,
                 retry_after: None,
-                streams: false,
+                streams: crossing.is_some(),
                 body: reply.body,
             })
         }
-        Upstream::Provider {
-            kind,
-            base,
-            credential,
-        } => {
+        Upstream::Provider { kind, base, .. } => {
+            let quirks = &channel.options.quirks;
+            let body = if upstream == Protocol::Chat {
+                quirk::chat_body(quirks, &body).unwrap_or(body)
+            } else {
+                body
+            };
             let limit = if call.reading.streamed || crossing.is_some() {
                 config.first_byte
             } else {
@@ -173,15 +192,19 @@ async fn send(
                 .outbound
                 .send(outbound::Call {
                     method: Method::POST,
-                    url: provider::endpoint(*kind, base, endpoint(upstream)),
-                    headers: headers(call, crossing, credential),
+                    url: quirk::address(
+                        quirks,
+                        provider::endpoint(*kind, base, asked(call, upstream, crossing)),
+                    ),
+                    headers: headers(call, crossing, channel, credential),
                     body,
                     header_timeout: Some(limit),
+                    proxy: channel.proxy.clone(),
                 })
                 .await?;
             Ok(Reply {
                 status: answer.status().as_u16(),
-                retry_after: retry_after(&answer),
+                retry_after: retry_after(&answer, gateway.inner.clock.now()),
                 streams: streams(&answer),
                 body: answer.into_stream(),
             })
@@ -189,9 +212,23 @@ async fn send(
     }
 }
 
-/// Headers from scratch: what the protocol needs, what the caller may say, and the channel's own secret.
-fn headers(call: &Call, crossing: Option<&Crossing>, credential: &HeaderMap) -> HeaderMap {
-    let mut headers = credential.clone();
+/// The endpoint of the upstream. One that speaks the caller's own protocol makes a conversation short itself.
+fn asked(call: &Call, upstream: Protocol, crossing: Option<&Crossing>) -> provider::Endpoint {
+    match (call.compaction, crossing) {
+        (Some(Compaction::Endpoint), None) => provider::Endpoint::Compact,
+        _ => endpoint(upstream),
+    }
+}
+
+/// Headers from scratch: what the protocol needs, what the caller may say, what the operator set, and last the channel's
+/// own secret, which nothing else can replace.
+fn headers(
+    call: &Call,
+    crossing: Option<&Crossing>,
+    channel: &Channel,
+    credential: Option<&Credential>,
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.reading.streamed || crossing.is_some() {
         "text/event-stream"
@@ -205,12 +242,43 @@ fn headers(call: &Call, crossing: Option<&Crossing>, credential: &HeaderMap) -> 
             headers.insert(name.clone(), value.clone());
         }
     }
+    sealed(headers, channel, credential)
+}
+
+/// With the channel's own headers and its secret.
+pub(super) fn sealed(
+    mut headers: HeaderMap,
+    channel: &Channel,
+    credential: Option<&Credential>,
+) -> HeaderMap {
+    for (name, value) in credential.iter().flat_map(|credential| &credential.headers) {
+        // The version that the caller speaks goes before the usual one.
+        if !(name == "anthropic-version" && headers.contains_key(name)) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    for (name, value) in &channel.extra {
+        headers.insert(name.clone(), value.clone());
+    }
     headers
 }
 
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+/// When the upstream wants to be asked again: in seconds, in thousandths of them, or at a date.
+fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let text = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::trim);
+    if let Some(wait) = text("retry-after-ms").and_then(|wait| wait.parse().ok()) {
+        return Some(Duration::from_millis(wait));
+    }
+    wait_in(text(RETRY_AFTER.as_str())?, now)
+}
+
+fn wait_in(text: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    let left = at.timestamp().saturating_sub(now.micros() / 1_000_000);
+    Some(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
 }
 
 fn streams(answer: &Answer) -> bool {
@@ -267,7 +335,7 @@ async fn open(
 
 /// Reads a stream to its end for a caller who wants the answer whole: what streams is metered as it comes, and does not
 /// die of a silence that is none. Nothing was shown yet, so a failure here too can be another channel's success.
-async fn collect(gateway: &Gateway, crossing: &Crossing, reply: Reply) -> Outcome {
+async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Reply) -> Outcome {
     let config = &gateway.inner.config;
     let mut events =
         Events::new(reply.body).collected(&crossing.translation, &gateway.inner.memory);
@@ -292,9 +360,21 @@ async fn collect(gateway: &Gateway, crossing: &Crossing, reply: Reply) -> Outcom
     match timeout(config.whole_answer, reading).await {
         Ok(Ok(body)) if !body.is_empty() => Outcome::Whole { body, tap },
         Ok(Ok(_)) => Outcome::Failed(passing("the answer is too large".to_owned())),
-        Ok(Err(why)) => Outcome::Failed(passing(why)),
-        Err(_) => Outcome::Failed(passing("no whole answer in time".to_owned())),
+        Ok(Err(why)) => Outcome::Failed(Failed {
+            used: used(call, &tap),
+            ..passing(why)
+        }),
+        Err(_) => Outcome::Failed(Failed {
+            used: used(call, &tap),
+            ..passing("no whole answer in time".to_owned())
+        }),
     }
+}
+
+/// What a stream that failed had used, as far as its upstream said so.
+fn used(call: &Call, tap: &Tap) -> Option<Tokens> {
+    let metered = tap.metered(call.reading.size.estimate);
+    metered.exact.then_some(metered.tokens)
 }
 
 async fn read_whole(
@@ -329,7 +409,11 @@ async fn read_whole(
 }
 
 fn unsent(error: &SendError) -> Failed {
-    passing(error.to_string())
+    Failed {
+        status: None,
+        sent: !error.never_sent(),
+        ..passing(error.to_string())
+    }
 }
 
 fn passing(why: String) -> Failed {
@@ -337,6 +421,9 @@ fn passing(why: String) -> Failed {
         severity: Severity::Passing,
         why,
         secret_refused: false,
+        status: Some(200),
+        sent: true,
+        used: None,
     }
 }
 
@@ -365,4 +452,28 @@ pub(super) fn forwarded(
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_read_in_seconds_and_as_a_date() {
+        let now = Timestamp::from_micros(1_795_000_000_000_000);
+        let table = [
+            ("7", Some(7)),
+            (
+                "Wed, 18 Nov 2026 11:07:20 GMT",
+                Some(1_795_000_040 - 1_795_000_000),
+            ),
+            ("Mon, 01 Jan 2024 00:00:00 GMT", Some(0)),
+            ("soon", None),
+        ];
+
+        for (text, seconds) in table {
+            let wait = wait_in(text, now).map(|wait| wait.as_secs());
+            assert_eq!(wait, seconds, "{text}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use actix_web::{
 use bytes::Bytes;
 use entity::Protocol;
 use outbound::{
-    HeaderValue, Method,
+    HeaderMap, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE},
     provider::{self, Endpoint, Kind},
 };
@@ -23,10 +23,12 @@ use tokio::time::timeout;
 
 use super::{
     accept::sentence,
-    admit::{Request, model_of, no_channel, open_group},
+    admit::{Request, model_of},
+    attempt::sealed,
     events::whole,
     fault::{error_in, is_account_fault},
     handle::{Turned, receive, turn_away},
+    policy::{no_channel, open_group, serving},
     refusal::not_read,
     route::{self, Conversation},
 };
@@ -101,7 +103,8 @@ async fn destination(
         .map_err(|error| not_read(&error))?;
     let group = open_group(&snapshot, request)?;
     let model = model_of(&snapshot, group, request)
-        .map_err(|refusal| readable_by(request.visit.client_kind, refusal))?;
+        .map_err(|refusal| readable_by(&request.visit.client, refusal))?;
+    let group = serving(&snapshot, group, &model, request);
     let key = &request.caller.key;
     let deal = inner
         .deals
@@ -131,7 +134,7 @@ async fn destination(
         &inner.cooldowns,
     );
     let Some(first) = channels.into_iter().next() else {
-        return Err(no_channel(&snapshot, group, &model, request.protocol));
+        return Err(no_channel(gateway, &snapshot, group, &model, request).await);
     };
     Ok((model, first))
 }
@@ -146,18 +149,21 @@ async fn native(
     let Upstream::Provider {
         kind: kind @ Kind::Anthropic,
         base,
-        credential,
+        keys,
     } = &channel.upstream
     else {
         return Ok(None);
     };
     let json = HeaderValue::from_static("application/json");
-    let mut headers = credential.clone();
+    let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, json.clone());
     headers.insert(ACCEPT, json);
     for (name, value) in &request.forwarded {
         headers.insert(name.clone(), value.clone());
     }
+    let inner = &gateway.inner;
+    let credential = inner.turns.draw(channel.id, keys, &inner.cooldowns);
+    let headers = sealed(headers, channel, credential);
     let body = request.reading.renamed(&request.body, upstream_model);
     let config = &gateway.inner.config;
     let asked = async {
@@ -170,6 +176,7 @@ async fn native(
                 headers,
                 body: without_carriers(request.protocol, &body).unwrap_or(body),
                 header_timeout: Some(config.first_byte),
+                proxy: channel.proxy.clone(),
             })
             .await?;
         let status = answer.status().as_u16();

@@ -15,6 +15,7 @@ use super::{
     foreign::{self, Crossing},
 };
 use crate::{
+    catalog::Credential,
     error::{Code, Refusal},
     wire::tap::{self, Failure},
 };
@@ -31,11 +32,17 @@ pub(super) enum Refused {
 }
 
 /// Sorts an error answer: the caller's fault passes through in full, an account's fault never does.
-pub(super) async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Reply) -> Refused {
+pub(super) async fn refused(
+    call: &Call,
+    credential: Option<&Credential>,
+    crossing: Option<&Crossing>,
+    reply: Reply,
+) -> Refused {
     let status = reply.status;
     let body = timeout(ERROR_WITHIN, first_bytes(reply.body))
         .await
         .unwrap_or_default();
+    let body = scrubbed(body, credential);
     let failure = error_in(&body);
     let why = match &failure {
         Some(failure) => format!("status {status}: {}", wording(failure)),
@@ -48,6 +55,14 @@ pub(super) async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Rep
     if stale {
         return Refused::Thoughts;
     }
+    let failed = |secret_refused, severity| Failed {
+        severity,
+        why,
+        secret_refused,
+        status: Some(status),
+        sent: true,
+        used: None,
+    };
     let outcome = match status {
         400 | 413 | 422 if !account => {
             let refusal = Refusal::new(
@@ -66,27 +81,40 @@ pub(super) async fn refused(call: &Call, crossing: Option<&Crossing>, reply: Rep
                 None => refusal.with_status(status),
             })
         }
-        401..=403 => Outcome::Failed(Failed {
-            severity: Severity::Account,
-            why,
-            secret_refused: status == 401,
-        }),
-        _ if account => Outcome::Failed(Failed {
-            severity: Severity::Account,
-            why,
-            secret_refused: false,
-        }),
+        401..=403 => Outcome::Failed(failed(status == 401, Severity::Account)),
+        _ if account => Outcome::Failed(failed(false, Severity::Account)),
         _ => {
             let severity = reply.retry_after.map_or(Severity::Passing, Severity::Until);
-            tracing::debug!(model.name = %call.model.name, "{why}");
-            Outcome::Failed(Failed {
-                severity,
-                why,
-                secret_refused: false,
-            })
+            tracing::debug!(model.name = %call.model.name, "a channel refused with status {status}");
+            Outcome::Failed(failed(false, severity))
         }
     };
     Refused::Outcome(Box::new(outcome))
+}
+
+/// The body without the channel's own secret, should its upstream repeat it. A body that cannot be cleaned is dropped.
+fn scrubbed(body: Bytes, credential: Option<&Credential>) -> Bytes {
+    let values = credential.iter().flat_map(|credential| &credential.headers);
+    let secrets: Vec<&str> = values
+        .filter(|(_, value)| value.is_sensitive())
+        .filter_map(|(_, value)| value.to_str().ok())
+        .map(|value| value.strip_prefix("Bearer ").unwrap_or(value))
+        .filter(|secret| !secret.is_empty())
+        .collect();
+    let leaks = |body: &[u8], secret: &str| {
+        let secret = secret.as_bytes();
+        body.windows(secret.len()).any(|part| part == secret)
+    };
+    if !secrets.iter().any(|secret| leaks(&body, secret)) {
+        return body;
+    }
+    let Ok(mut text) = String::from_utf8(body.to_vec()) else {
+        return Bytes::new();
+    };
+    for secret in secrets {
+        text = text.replace(secret, "***");
+    }
+    text.into()
 }
 
 async fn first_bytes(mut body: outbound::BodyStream) -> Bytes {

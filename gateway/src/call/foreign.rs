@@ -8,11 +8,11 @@ use entity::Protocol;
 
 use super::{Call, admit::Request as Incoming, memory::Memory};
 use crate::{
-    catalog::{Channel, Model},
+    catalog::{Channel, Model, Upstream},
     error::{Code, Refusal},
     gateway::Gateway,
     translate::{
-        self, Carriers, Names, Reject, Target, Traits, Translation, Voice,
+        self, Carriers, Compaction, Names, Reject, Target, Traits, Translation, Voice,
         answer::Fault,
         neutral::{Part, Request},
     },
@@ -37,13 +37,18 @@ impl<'a> Foreign<'a> {
 
     /// Whether the channel can serve the call, and if so, whether the call has to be translated for it.
     pub(super) fn translates(&self, channel: &Channel, model: &Model) -> Option<bool> {
-        let upstream = channel.way(self.incoming.protocol, model)?;
-        if upstream == self.incoming.protocol {
+        let incoming = self.incoming;
+        let upstream = way(channel, incoming.protocol, model, incoming.compaction)?;
+        if upstream == incoming.protocol {
             return Some(false);
         }
-        let read = self
-            .read
-            .get_or_init(|| translate::read(self.incoming.protocol, &self.incoming.body));
+        let read = self.read.get_or_init(|| {
+            let mut request = translate::read(incoming.protocol, &incoming.body)?;
+            if incoming.compaction == Some(Compaction::Endpoint) {
+                request.compaction = incoming.compaction;
+            }
+            Ok(request)
+        });
         let fits = match read {
             Ok(request) => request.fits(upstream),
             Err(reject) => Err(reject.clone()),
@@ -55,10 +60,7 @@ impl<'a> Foreign<'a> {
 
     /// Why a channel that is there cannot serve this request, for its caller to mend.
     pub(super) fn refusal(&self) -> Option<Refusal> {
-        let reject = self.reject.get()?;
-        let words: String = reject.message.chars().take(LONGEST_WORDS).collect();
-        let refusal = Refusal::new(Code::InvalidRequest, format!("{words}."));
-        Some(refusal.at((!reject.field.is_empty()).then(|| reject.field.clone())))
+        Some(refusal_of(self.reject.get()?))
     }
 
     /// The request itself, if any channel needs it, with the thoughts that its caller could not send back.
@@ -69,6 +71,26 @@ impl<'a> Foreign<'a> {
         }
         Some(Arc::new(request))
     }
+}
+
+/// What is wrong with a request, in words for its caller.
+pub(super) fn refusal_of(reject: &Reject) -> Refusal {
+    let words: String = reject.message.chars().take(LONGEST_WORDS).collect();
+    let refusal = Refusal::new(Code::InvalidRequest, format!("{words}."));
+    refusal.at((!reject.field.is_empty()).then(|| reject.field.clone()))
+}
+
+/// The protocol in which a channel is asked. The sandbox has no compaction of its own.
+fn way(
+    channel: &Channel,
+    protocol: Protocol,
+    model: &Model,
+    compaction: Option<Compaction>,
+) -> Option<Protocol> {
+    if compaction.is_some() && matches!(channel.upstream, Upstream::Sandbox) {
+        return Some(Protocol::Chat);
+    }
+    channel.way(protocol, model)
 }
 
 /// A call written for one channel, and the way back from there.
@@ -89,8 +111,7 @@ pub(super) fn cross(
     channel: &Channel,
     upstream_model: &str,
 ) -> Option<Crossing> {
-    let upstream = channel
-        .way(call.protocol, &call.model)
+    let upstream = way(channel, call.protocol, &call.model, call.compaction)
         .filter(|upstream| *upstream != call.protocol)?;
     let request = call.foreign.as_ref()?;
     Some(write(
@@ -110,7 +131,7 @@ pub(super) fn without_thoughts(
     channel: &Channel,
     upstream_model: &str,
 ) -> Option<Crossing> {
-    let upstream = channel.way(call.protocol, &call.model)?;
+    let upstream = way(channel, call.protocol, &call.model, call.compaction)?;
     let mut request = Request::clone(call.foreign.as_ref()?);
     for turn in &mut request.turns {
         turn.parts.retain(|part| !matches!(part, Part::Thought(_)));
@@ -150,7 +171,10 @@ fn write(
         carriers: &carriers,
         names: &names,
     };
-    let (body, dropped) = request.write(&target);
+    let (body, dropped) = match request.compaction {
+        Some(_) => request.summarising().write(&target),
+        None => request.write(&target),
+    };
     let voice = Voice {
         id: call.visit.id.uuid().simple().to_string(),
         model: if call.reading.model.is_empty() {

@@ -16,6 +16,7 @@ use super::{
     admit::{Request, admit},
     attempt::forwarded,
     client::{Client, Connection, Head, Opening},
+    foreign::refusal_of,
     refusal::draining,
     run::run,
 };
@@ -23,7 +24,11 @@ use crate::{
     error::{Code, Refusal},
     gateway::Gateway,
     reply::Visit,
-    wire::reading::{self, BadRequest},
+    translate::{Compaction, open_summaries},
+    wire::{
+        path::{self, Endpoint},
+        reading::{self, BadRequest},
+    },
 };
 
 /// A refusal on the way in, with what is known of its caller.
@@ -128,8 +133,17 @@ pub(super) async fn receive(
     let body = accept::body(headers, payload, &inner.config)
         .await
         .map_err(turn)?;
+    let body = if protocol == Protocol::Responses {
+        let tenant = caller.key.tenant_id;
+        open_summaries(&inner.config.master, tenant, &body)
+            .map_err(|reject| turn(refusal_of(&reject)))?
+            .unwrap_or(body)
+    } else {
+        body
+    };
     let reading = reading::read(protocol, &body).map_err(|bad| turn(malformed(&bad)))?;
     Ok(Request {
+        compaction: compaction(protocol, request.path(), &body),
         visit: visit.clone(),
         protocol,
         caller: Arc::clone(&caller),
@@ -137,6 +151,20 @@ pub(super) async fn receive(
         body,
         forwarded: forwarded(protocol, headers),
     })
+}
+
+/// Whether, and how, a summary is asked for. An item that only says so in a text does no harm: only its reader decides.
+fn compaction(protocol: Protocol, path: &str, body: &[u8]) -> Option<Compaction> {
+    const TRIGGER: &[u8] = b"\"compaction_trigger\"";
+    if protocol != Protocol::Responses {
+        return None;
+    }
+    if path::endpoint(path) == Some(Endpoint::Compact) {
+        return Some(Compaction::Endpoint);
+    }
+    body.windows(TRIGGER.len())
+        .any(|window| window == TRIGGER)
+        .then_some(Compaction::Trigger)
 }
 
 fn malformed(bad: &BadRequest) -> Refusal {

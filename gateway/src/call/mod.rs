@@ -3,6 +3,8 @@
 mod accept;
 mod admit;
 mod attempt;
+mod block;
+mod budget;
 mod client;
 mod cooldown;
 mod count;
@@ -11,20 +13,28 @@ mod events;
 mod fault;
 mod foreign;
 mod handle;
+mod load;
 mod memory;
+mod policy;
+mod quirk;
 mod rate;
 mod refusal;
 mod relay;
+mod repeat;
 mod route;
 mod run;
 mod settle;
 
+pub(crate) use budget::Budget;
 pub(crate) use cooldown::Cooldowns;
 pub(crate) use count::count;
 pub(crate) use handle::answer;
+pub(crate) use load::Loads;
 pub(crate) use memory::Memory;
 pub(crate) use rate::Rates;
 pub(crate) use refusal::not_read;
+pub(crate) use repeat::Repeats;
+pub(crate) use route::Turns;
 
 use std::sync::Arc;
 
@@ -36,7 +46,7 @@ use outbound::HeaderMap;
 use crate::{
     catalog::{Channel, Model, Price},
     reply::Visit,
-    translate::neutral,
+    translate::{Compaction, neutral},
     wire::reading::Reading,
 };
 use entity::{Credits, Protocol};
@@ -51,6 +61,8 @@ pub(crate) struct Call {
     body: Bytes,
     /// The request free of its protocol, where a channel of another one may serve it.
     foreign: Option<Arc<neutral::Request>>,
+    /// Whether the conversation is to be made short.
+    compaction: Option<Compaction>,
     /// Headers of the caller that the upstream has to see.
     forwarded: HeaderMap,
     model: Arc<Model>,

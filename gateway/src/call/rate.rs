@@ -95,19 +95,10 @@ impl Rates {
         if limits.is_empty() {
             return Ok(());
         }
-        let (minute, into) = split(now);
+        let (minute, _) = split(now);
         let mut counts = self.lock();
-        for limit in limits {
-            let key = (what, *limit.subject.as_bytes());
-            let seen = counts.get(&key).copied().unwrap_or_default().at(minute);
-            let requests = sliding(seen.requests, into);
-            if let Some(most) = limit.rate.requests.filter(|most| requests >= *most) {
-                return Err(refusal(&format!("{most} calls"), into));
-            }
-            let tokens = sliding(seen.tokens, into);
-            if let Some(most) = limit.rate.tokens.filter(|most| tokens >= *most) {
-                return Err(refusal(&format!("{most} tokens"), into));
-            }
+        if let Some(refusal) = over(&counts, what, limits, now) {
+            return Err(refusal);
         }
         if counts.len() >= SUBJECTS_MAX {
             counts.retain(|_, seen| seen.minute.saturating_add(1) >= minute);
@@ -119,6 +110,11 @@ impl Rates {
             entry.tokens[0] = entry.tokens[0].saturating_add(input);
         }
         Ok(())
+    }
+
+    /// How long until a call may pass, where it may not now; counts nothing.
+    pub(crate) fn wait(&self, limits: &[RateOf], now: Timestamp) -> Option<Duration> {
+        over(&self.lock(), What::Call, limits, now)?.retry_after
     }
 
     /// Counts what a call brought, once it is known.
@@ -139,6 +135,27 @@ impl Rates {
     fn lock(&self) -> MutexGuard<'_, HashMap<Counted, Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first limit that is reached.
+fn over(
+    counts: &HashMap<Counted, Counts>,
+    what: What,
+    limits: &[RateOf],
+    now: Timestamp,
+) -> Option<Refusal> {
+    let (minute, into) = split(now);
+    limits.iter().find_map(|limit| {
+        let key = (what, *limit.subject.as_bytes());
+        let seen = counts.get(&key).copied().unwrap_or_default().at(minute);
+        let requests = sliding(seen.requests, into);
+        if let Some(most) = limit.rate.requests.filter(|most| requests >= *most) {
+            return Some(refusal(&format!("{most} calls"), into));
+        }
+        let tokens = sliding(seen.tokens, into);
+        let most = limit.rate.tokens.filter(|most| tokens >= *most)?;
+        Some(refusal(&format!("{most} tokens"), into))
+    })
 }
 
 /// Whom limits count, each once, however many limits it has.

@@ -43,10 +43,10 @@ pub(super) fn of_hold(refused: &HoldRefusal, model: &Model, now: Timestamp) -> R
         HoldRefusal::KeyRevoked => key_revoked(),
         HoldRefusal::KeyExpired => key_expired(),
         HoldRefusal::ModelBlocked => model_blocked(model),
-        HoldRefusal::ModelNotInPlan { plan } => Refusal::new(
+        HoldRefusal::ModelNotInPlan { plan, why } => Refusal::new(
             Code::ModelNotInPlan,
             format!(
-                "The plan `{plan}` does not include the model `{}`. Choose another model, or another plan.",
+                "The plan `{plan}` does not include the model `{}` ({why}). Choose another model, or another plan.",
                 model.name
             ),
         ),

@@ -12,6 +12,7 @@ use super::{
     Call,
     accept::sentence,
     attempt::Opened,
+    block::Blocks,
     client::{Client, Head},
     cover::{self, Cover},
     events::Events,
@@ -45,6 +46,8 @@ struct Relay<'a> {
     first_byte_at: Option<Timestamp>,
     /// The response object that a Responses client has seen, for an error event to name.
     opened: Option<Value>,
+    /// Blocks that a Messages client has seen begin and not end.
+    blocks: Blocks,
     /// When the client last got anything.
     spoke_at: Instant,
     noted_at: Instant,
@@ -91,6 +94,7 @@ pub(super) async fn relay(
         tap,
         first_byte_at: None,
         opened: None,
+        blocks: Blocks::default(),
         spoke_at: Instant::now(),
         noted_at: Instant::now(),
         cover: Cover::new(),
@@ -112,6 +116,12 @@ pub(super) async fn relay(
         first_byte_at,
         ..
     } = relay;
+    if matches!(
+        stop.finish,
+        Finish::UpstreamError | Finish::UpstreamCut | Finish::Stalled
+    ) {
+        gateway.inner.repeats.failed(call);
+    }
     let ended = Ended {
         finish: stop.finish,
         abandoned: stop.abandoned,
@@ -216,6 +226,7 @@ impl Relay<'_> {
     }
 
     async fn say(&mut self, piece: Bytes) {
+        self.blocks.see(self.call.protocol, &piece);
         self.client.send(piece).await;
         self.spoke_at = Instant::now();
     }
@@ -313,7 +324,13 @@ impl Relay<'_> {
             &self.gateway.inner.links,
             self.opened.as_ref(),
         );
-        Stop::with(self.finish(finish), Some(event))
+        let closing = self.blocks.closing();
+        let last = if closing.is_empty() {
+            event
+        } else {
+            [closing.as_bytes(), &event].concat().into()
+        };
+        Stop::with(self.finish(finish), Some(last))
     }
 
     /// A client that has gone is the reason, whatever the upstream did after that.

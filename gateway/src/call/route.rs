@@ -5,14 +5,16 @@
 //! channel as long as it is there, for its cache knows them.
 
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use entity::{KeyId, ModelId};
+use entity::{ChannelId, KeyId, ModelId};
 
-use super::cooldown::Cooldowns;
-use crate::catalog::{Channel, Group};
+use super::cooldown::{Cooldowns, Subject};
+use crate::catalog::{Channel, Credential, Group};
 
 /// What makes two requests one conversation.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +42,7 @@ pub(super) fn channels(
         .filter_map(|channel| {
             let foreign = translates(channel)?;
             Some((
-                (cooldowns.left(channel.id), channel.priority, foreign),
+                (cooling(channel, cooldowns), channel.priority, foreign),
                 channel,
             ))
         })
@@ -57,6 +59,54 @@ pub(super) fn channels(
         rest = after;
     }
     ordered
+}
+
+/// How long a channel still cools: itself, or every one of its keys.
+pub(super) fn cooling(channel: &Channel, cooldowns: &Cooldowns) -> Duration {
+    worst(channel, |subject| cooldowns.left(subject))
+}
+
+/// How long a channel is not to be asked at all, for its upstream said so.
+pub(super) fn barred(channel: &Channel, cooldowns: &Cooldowns) -> Duration {
+    worst(channel, |subject| cooldowns.barred(subject))
+}
+
+fn worst(channel: &Channel, rest: impl Fn(Subject) -> Duration) -> Duration {
+    let own = rest(Subject::Channel(channel.id));
+    let keys = channel.keys();
+    if keys.len() < 2 {
+        return own;
+    }
+    let of_keys = keys
+        .iter()
+        .map(|credential| rest(Subject::Key(channel.id, credential.key)));
+    own.max(of_keys.min().unwrap_or_default())
+}
+
+/// Whose turn it is at channels with several keys.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Mutex<HashMap<ChannelId, usize>>);
+
+impl Turns {
+    /// The next key that does not cool; the one that has cooled longest where all do.
+    pub(super) fn draw<'a>(
+        &self,
+        channel: ChannelId,
+        keys: &'a [Credential],
+        cooldowns: &Cooldowns,
+    ) -> Option<&'a Credential> {
+        if keys.len() < 2 {
+            return keys.first();
+        }
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(channel).or_default();
+        let start = *turn;
+        *turn = turn.wrapping_add(1);
+        drop(turns);
+        (0..keys.len())
+            .filter_map(|step| keys.get(start.wrapping_add(step) % keys.len()))
+            .min_by_key(|credential| cooldowns.left(Subject::Key(channel, credential.key)))
+    }
 }
 
 fn draw<T>(tier: &[(T, &Arc<Channel>)], seed: &mut u64, ordered: &mut Vec<Arc<Channel>>) {
@@ -98,9 +148,8 @@ fn next(state: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use entity::{ChannelId, GroupId};
+    use entity::{ChannelKeyId, GroupId, channel::Options};
+    use outbound::HeaderMap;
 
     use super::*;
     use crate::{call::cooldown::Severity, catalog::Upstream};
@@ -113,6 +162,9 @@ mod tests {
             priority,
             weight,
             models: HashMap::from([(model, name.to_owned())]),
+            options: Options::default(),
+            extra: HeaderMap::new(),
+            proxy: None,
         })
     }
 
@@ -125,6 +177,7 @@ mod tests {
             default_model: None,
             protocols: Vec::new(),
             clients: Vec::new(),
+            fallback: None,
             channels: channels.to_vec(),
         }
     }
@@ -189,11 +242,42 @@ mod tests {
         let group = group(&all);
         let cooldowns = Cooldowns::default();
 
-        cooldowns.failed(all[0].id, Severity::Account);
+        cooldowns.failed(Subject::Channel(all[0].id), Severity::Account);
 
         assert_eq!(
             order(&group, model, "x", &cooldowns),
             ["spare".to_owned(), "first".to_owned()]
         );
+    }
+
+    #[test]
+    fn keys_are_drawn_in_turn_and_a_cooling_one_is_passed_over() {
+        let channel = ChannelId::fresh();
+        let keys: Vec<Credential> = [
+            None,
+            Some(ChannelKeyId::fresh()),
+            Some(ChannelKeyId::fresh()),
+        ]
+        .into_iter()
+        .map(|key| Credential {
+            key,
+            headers: HeaderMap::new(),
+        })
+        .collect();
+        let (turns, cooldowns) = (Turns::default(), Cooldowns::default());
+        let drawn = |times: usize| -> Vec<usize> {
+            (0..times)
+                .map(|_| {
+                    let drawn = turns.draw(channel, &keys, &cooldowns).expect("a key");
+                    keys.iter()
+                        .position(|key| key.key == drawn.key)
+                        .expect("one of them")
+                })
+                .collect()
+        };
+
+        assert_eq!(drawn(4), [0, 1, 2, 0]);
+        cooldowns.failed(Subject::Key(channel, keys[1].key), Severity::Account);
+        assert!(!drawn(6).contains(&1));
     }
 }

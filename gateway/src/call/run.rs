@@ -1,24 +1,32 @@
 //! The task that makes a call: hold, channels in turn, answer, settlement. No connection owns it, so nobody can stop
 //! it half-way by hanging up.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use billing::{admission::HoldRefusal, lane::Hold, rating::Tokens};
+use billing::{
+    admission::HoldRefusal,
+    lane::Hold,
+    rating::{PPM_ONE, Tokens, charge_ceil},
+    shop::channel::{SwitchError, refuse_key},
+};
 use bytes::Bytes;
-use entity::{Actor, Credits, usage::Finish};
-use tokio::time::timeout;
+use entity::{AttemptId, ChannelKeyId, Credits, attempt, usage::Finish};
+use tokio::time::{Instant, timeout};
 
 use super::{
     Call,
     attempt::{Failed, Outcome, attempt},
     client::{Client, Head},
+    cooldown::{Cooldowns, Subject},
     cover,
+    policy::{Asked, with_other_group},
     refusal::{draining, of_hold},
     relay::relay,
+    route::cooling,
     settle::{self, Ended},
 };
 use crate::{
-    catalog::Channel,
+    catalog::{Channel, Credential},
     error::{Code, Refusal},
     gateway::Gateway,
     wire::tap::Tap,
@@ -38,7 +46,7 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     let mut hold = match held {
         Ok(hold) => hold,
         Err(refused) => {
-            let refusal = of_hold(&refused, &call.model, inner.clock.now());
+            let refusal = unheld(&gateway, &call, &refused).await;
             if matches!(refusal.code, Code::Overloaded) {
                 tracing::error!(request.id = %call.visit.id, error = %refused, "a call could not be held for");
             }
@@ -62,10 +70,24 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
         return;
     }
 
-    hold.dispatched();
-    for channel in call.channels.iter().take(inner.config.attempts) {
+    let (charge, tokens) = settle::sent(&call, hold.amount());
+    hold.checkpoint(charge, tokens);
+    inner.budget.earn();
+    let mut tries = Tries::new(&call);
+    while let Some(channel) = tries.next(&gateway) {
+        let Some(_place) = inner
+            .loads
+            .enter(channel, call.input_expected, inner.clock.now())
+        else {
+            continue;
+        };
+        let credential = inner
+            .turns
+            .draw(channel.id, channel.keys(), &inner.cooldowns);
+        let begun = Instant::now();
         let outcome = {
-            let mut attempt = std::pin::pin!(attempt(&gateway, &call, channel, &client));
+            let attempt = attempt(&gateway, &call, channel, credential, &client);
+            let mut attempt = std::pin::pin!(attempt);
             loop {
                 match timeout(SIGN_OF_LIFE, &mut attempt).await {
                     Ok(outcome) => break outcome,
@@ -75,12 +97,12 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
         };
         match outcome {
             Outcome::Stream(opened) => {
-                inner.cooldowns.succeeded(channel.id);
+                works(&gateway, channel, credential);
                 relay(&gateway, &call, &mut client, hold, channel.id, *opened).await;
                 return;
             }
             Outcome::Whole { body, tap } => {
-                inner.cooldowns.succeeded(channel.id);
+                works(&gateway, channel, credential);
                 deliver(&gateway, &call, &mut client, hold, channel, (body, tap)).await;
                 return;
             }
@@ -93,7 +115,10 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
                 abandon(&gateway, &call, &mut client, hold, channel).await;
                 return;
             }
-            Outcome::Failed(failed) => note_failure(&gateway, &call, channel, &failed),
+            Outcome::Failed(failed) => {
+                note_failure(&gateway, &call, (channel, credential), &failed, begun);
+                tries.failed(channel, &failed, &inner.cooldowns);
+            }
         }
         if client.is_gone() {
             void(&call, hold, Finish::ClientGone).await;
@@ -103,6 +128,22 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     void(&call, hold, Finish::UpstreamError).await;
     let refusal = all_failed(&gateway, &call);
     refuse(&gateway, &call, &mut client, refusal);
+}
+
+/// Why credits are not held; where a plan leaves the model out, with the group in which one has it.
+async fn unheld(gateway: &Gateway, call: &Call, refused: &HoldRefusal) -> Refusal {
+    let refusal = of_hold(refused, &call.model, gateway.inner.clock.now());
+    if refusal.code != Code::ModelNotInPlan {
+        return refusal;
+    }
+    let asked = Asked {
+        caller: &call.caller,
+        group: call.order.group,
+        model: &call.model,
+        protocol: call.protocol,
+        client: &call.visit.client,
+    };
+    with_other_group(gateway, refusal, asked).await
 }
 
 /// A whole answer: charged first, then handed over.
@@ -173,7 +214,23 @@ fn refuse(gateway: &Gateway, call: &Call, client: &mut Client, refusal: Refusal)
     client.begin(Head::Refused(refusal));
 }
 
-fn note_failure(gateway: &Gateway, call: &Call, channel: &Channel, failed: &Failed) {
+/// What is forgiven a channel, and the key that worked.
+fn works(gateway: &Gateway, channel: &Channel, credential: Option<&Credential>) {
+    let cooldowns = &gateway.inner.cooldowns;
+    cooldowns.succeeded(Subject::Channel(channel.id));
+    if let Some(credential) = credential {
+        cooldowns.succeeded(Subject::Key(channel.id, credential.key));
+    }
+}
+
+fn note_failure(
+    gateway: &Gateway,
+    call: &Call,
+    (channel, credential): (&Channel, Option<&Credential>),
+    failed: &Failed,
+    begun: Instant,
+) {
+    let inner = &gateway.inner;
     tracing::warn!(
         request.id = %call.visit.id,
         channel.id = %channel.id,
@@ -182,25 +239,55 @@ fn note_failure(gateway: &Gateway, call: &Call, channel: &Channel, failed: &Fail
         "a channel failed: {}",
         failed.why
     );
-    gateway.inner.cooldowns.failed(channel.id, failed.severity);
+    let subject = match credential {
+        Some(credential) if channel.keys().len() > 1 && failed.severity.is_of_the_key() => {
+            Subject::Key(channel.id, credential.key)
+        }
+        _ => Subject::Channel(channel.id),
+    };
+    inner.cooldowns.failed(subject, failed.severity);
+    if failed.sent {
+        let price = call.price.cost.as_ref();
+        let cost = price.zip(failed.used.as_ref());
+        inner.lanes.attempt(attempt::Model {
+            id: AttemptId::fresh(),
+            call_id: call.visit.id,
+            channel_id: channel.id,
+            model_id: call.model.id,
+            status: failed.status.map(i64::from),
+            fault: failed.why.chars().take(LONGEST_FAULT).collect(),
+            took_ms: i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX),
+            cost: cost.and_then(|(price, used)| charge_ceil(price, used, PPM_ONE).ok()),
+            created_at: inner.clock.now(),
+        });
+    }
     if failed.secret_refused {
-        switch_off(gateway, channel);
+        put_aside(
+            gateway,
+            channel,
+            credential.and_then(|credential| credential.key),
+        );
     }
 }
 
-/// A secret that the upstream does not know will not be known at the next call either. Switched off in a task of its
-/// own; the call goes on with another channel.
-fn switch_off(gateway: &Gateway, channel: &Channel) {
+/// Letters of an upstream's words that are kept.
+const LONGEST_FAULT: usize = 300;
+
+/// A secret that the upstream does not know will not be known at the next call either. Put aside in a task of its own;
+/// the call goes on with another key or channel.
+fn put_aside(gateway: &Gateway, channel: &Channel, key: Option<ChannelKeyId>) {
     let inner = Arc::clone(&gateway.inner);
     let (id, name) = (channel.id, channel.name.clone());
     let work = async move {
         let reason = "The upstream refused the channel's secret (401).".to_owned();
         let now = inner.clock.now();
-        tracing::error!(channel.id = %id, channel.name = %name, "a channel is switched off: its secret was refused");
-        if let Err(error) =
-            billing::shop::channel::disable(&inner.db, id, Some(reason), Actor::System, now).await
-        {
-            tracing::error!(channel.id = %id, %error, "a channel could not be switched off");
+        tracing::error!(channel.id = %id, channel.name = %name, "a key of a channel is put aside: its upstream refused it");
+        match refuse_key(&inner.db, id, key, reason, now).await {
+            // Another call was as unlucky, and faster.
+            Ok(()) | Err(SwitchError::NothingToChange) => {}
+            Err(SwitchError::Store(error)) => {
+                tracing::error!(channel.id = %id, %error, "a key of a channel could not be put aside");
+            }
         }
     };
     gateway
@@ -210,11 +297,67 @@ fn switch_off(gateway: &Gateway, channel: &Channel) {
         .spawn_on(work, gateway.inner.db.handle());
 }
 
+/// The channels of a call in turn, within what may be tried again.
+struct Tries<'a> {
+    left: VecDeque<&'a Channel>,
+    /// Tries that reached an upstream.
+    sent: usize,
+    /// Tries in all, for what never left costs nobody but our own time.
+    made: usize,
+    /// The last one may have reached its upstream, so that the next one is a second request.
+    is_retry: bool,
+}
+
+/// Tries in all, those included that reached nobody.
+const TRIES_MAX: usize = 5;
+
+impl<'a> Tries<'a> {
+    fn new(call: &'a Call) -> Self {
+        Self {
+            left: call.channels.iter().map(|channel| &**channel).collect(),
+            sent: 0,
+            made: 0,
+            is_retry: false,
+        }
+    }
+
+    fn next(&mut self, gateway: &Gateway) -> Option<&'a Channel> {
+        let inner = &gateway.inner;
+        if self.sent >= inner.config.attempts || self.made >= TRIES_MAX {
+            return None;
+        }
+        let channel = self.left.pop_front()?;
+        if self.is_retry && !inner.budget.spend() {
+            tracing::warn!(channel.id = %channel.id, "a failed call is not tried again: too many are");
+            return None;
+        }
+        self.is_retry = false;
+        self.made += 1;
+        Some(channel)
+    }
+
+    /// A key's fault is tried again at the same channel, where another key waits.
+    fn failed(&mut self, channel: &'a Channel, failed: &Failed, cooldowns: &Cooldowns) {
+        self.sent += usize::from(failed.sent);
+        self.is_retry = failed.sent;
+        let keys = channel.keys();
+        let another = keys.len() > 1
+            && failed.severity.is_of_the_key()
+            && keys.iter().any(|credential| {
+                let subject = Subject::Key(channel.id, credential.key);
+                cooldowns.left(subject).is_zero()
+            });
+        if another {
+            self.left.push_front(channel);
+        }
+    }
+}
+
 fn all_failed(gateway: &Gateway, call: &Call) -> Refusal {
     let soonest = call
         .channels
         .iter()
-        .map(|channel| gateway.inner.cooldowns.left(channel.id))
+        .map(|channel| cooling(channel, &gateway.inner.cooldowns))
         .min()
         .unwrap_or_default();
     Refusal::new(

@@ -7,14 +7,15 @@ use std::{
 
 use billing::rating;
 use entity::{
-    ChannelId, Database, GroupId, ModelId, Platform, Timestamp, channel, channel_model, group,
-    group_channel, model, price_version,
+    ChannelId, Database, GroupId, ModelId, Platform, Timestamp,
+    channel::{self, Options},
+    channel_key, channel_model, group, group_channel, model, price_version,
 };
 use identity::seal::{MasterKey, Sealed, open_channel_secret};
-use outbound::{HeaderMap, Url, provider};
+use outbound::{HeaderMap, HeaderName, HeaderValue, Url, provider};
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder};
 
-use super::shelf::{Channel, Group, Model, Price, Snapshot, Upstream, provider_kind};
+use super::shelf::{Channel, Credential, Group, Model, Price, Snapshot, Upstream, provider_kind};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -119,11 +120,30 @@ async fn channels(
         .filter(channel::Column::Status.eq(channel::Status::Active))
         .all(db.read())
         .await?;
+    let mut further: HashMap<ChannelId, Vec<channel_key::Model>> = HashMap::new();
+    let keys = channel_key::Entity::every()
+        .filter(channel_key::Column::Status.eq(channel_key::Status::Active))
+        .order_by_asc(channel_key::Column::Id)
+        .all(db.read())
+        .await?;
+    for key in keys {
+        further.entry(key.channel_id).or_default().push(key);
+    }
     Ok(rows
         .into_iter()
         .filter_map(|row| {
-            let upstream = upstream(&row, master)?;
+            let options = Options::parse(&row.options);
+            let further = further.remove(&row.id).unwrap_or_default();
+            let upstream = upstream(&row, &options, further, master)?;
+            let proxy = options.proxy.as_deref().map(Url::parse).transpose();
+            let Ok(proxy) = proxy else {
+                tracing::error!(channel.id = %row.id, channel.name = %row.name, "a channel cannot be used: its proxy is malformed");
+                return None;
+            };
             let channel = Channel {
+                extra: extra(&options),
+                proxy,
+                options,
                 id: row.id,
                 name: row.name,
                 upstream,
@@ -136,36 +156,64 @@ async fn channels(
         .collect())
 }
 
-fn upstream(row: &channel::Model, master: &MasterKey) -> Option<Upstream> {
+fn upstream(
+    row: &channel::Model,
+    options: &Options,
+    further: Vec<channel_key::Model>,
+    master: &MasterKey,
+) -> Option<Upstream> {
     let Some(kind) = provider_kind(row.kind) else {
         return Some(Upstream::Sandbox);
     };
     let unusable = |why: &str| {
-        tracing::error!(channel.id = %row.id, channel.name = %row.name, "a channel cannot be used: {why}");
+        tracing::error!(channel.id = %row.id, channel.name = %row.name, "a channel or a key of it cannot be used: {why}");
     };
     let Ok(base) = Url::parse(&row.base_url) else {
         unusable("its base URL is malformed");
         return None;
     };
-    let credential = match &row.secret {
-        None => HeaderMap::new(),
-        Some(bytes) => {
-            let host = base.host_str().unwrap_or_default();
-            let sealed = Sealed::from_bytes(bytes.clone());
-            let opened = open_channel_secret(master, row.id, host, &sealed)
-                .inspect_err(|error| unusable(&error.to_string()))
-                .ok()?;
-            provider::credential(kind, opened.expose()).or_else(|| {
-                unusable("its secret cannot stand in a header");
-                None
-            })?
+    let host = base.host_str().unwrap_or_default();
+    let opened = |bytes: Vec<u8>| {
+        let opened = open_channel_secret(master, row.id, host, &Sealed::from_bytes(bytes))
+            .inspect_err(|error| unusable(&error.to_string()))
+            .ok()?;
+        let headers = if options.quirks.api_key_header {
+            provider::api_key(opened.expose())
+        } else {
+            provider::credential(kind, opened.expose())
+        };
+        if headers.is_none() {
+            unusable("its secret cannot stand in a header");
         }
+        headers
     };
-    Some(Upstream::Provider {
-        kind,
-        base,
-        credential,
-    })
+    let first = match row.secret.clone() {
+        None => Some(HeaderMap::new()),
+        Some(bytes) => opened(bytes),
+    };
+    let first = first.map(|headers| Credential { key: None, headers });
+    let further = further.into_iter().filter_map(|key| {
+        Some(Credential {
+            key: Some(key.id),
+            headers: opened(key.secret)?,
+        })
+    });
+    let keys: Vec<Credential> = first.into_iter().chain(further).collect();
+    (!keys.is_empty()).then_some(Upstream::Provider { kind, base, keys })
+}
+
+/// The headers that an operator gave the channel. One that could carry a secret or steer the connection was refused when
+/// it was saved and is left out here again.
+fn extra(options: &Options) -> HeaderMap {
+    options
+        .headers
+        .iter()
+        .filter(|(name, _)| provider::may_be_set(name))
+        .filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name.as_str()).ok()?;
+            Some((name, HeaderValue::try_from(value.as_str()).ok()?))
+        })
+        .collect()
 }
 
 async fn groups(
@@ -195,6 +243,7 @@ async fn groups(
                     .and_then(|id| models.get(&id).map(Arc::clone)),
                 protocols: list(&row, &row.protocols),
                 clients: list(&row, &row.clients),
+                fallback: row.fallback_group_id,
                 channels: members.remove(&row.id).unwrap_or_default(),
                 title: row.title,
             };

@@ -5,5 +5,7 @@ mod name;
 mod shelf;
 mod watch;
 
-pub(crate) use shelf::{Channel, Group, Model, Price, Snapshot, Upstream, endpoint};
+pub(crate) use shelf::{
+    Channel, Credential, Group, Model, Price, Snapshot, Unfit, Upstream, endpoint,
+};
 pub(crate) use watch::Catalog;

@@ -6,13 +6,19 @@ use std::{
 };
 
 use billing::rating;
-use entity::{ChannelId, GroupId, ModelId, PriceVersionId, Protocol, Timestamp, channel, model};
+use entity::{
+    ChannelId, ChannelKeyId, GroupId, ModelId, PriceVersionId, Protocol, Timestamp,
+    channel::{self, Options},
+    group::client::{Rule, Version},
+    model,
+};
 use outbound::{
     HeaderMap, Url,
     provider::{self, Endpoint},
 };
 
 use super::name;
+use crate::wire::client::Seen;
 
 /// Everything a call has to know about the shop, at one moment.
 #[derive(Debug, Default)]
@@ -33,8 +39,10 @@ pub(crate) struct Group {
     pub(crate) default_model: Option<Arc<Model>>,
     /// Protocols it takes; empty takes all.
     pub(crate) protocols: Vec<Protocol>,
-    /// Client kinds it takes; empty takes all.
-    pub(crate) clients: Vec<String>,
+    /// Clients it takes; empty takes all.
+    pub(crate) clients: Vec<Rule>,
+    /// Where calls go that it does not take or has no channel for.
+    pub(crate) fallback: Option<GroupId>,
     pub(crate) channels: Vec<Arc<Channel>>,
 }
 
@@ -48,6 +56,21 @@ pub(crate) struct Channel {
     pub(crate) weight: u64,
     /// What the upstream calls each model it serves.
     pub(crate) models: HashMap<ModelId, String>,
+    /// How it wants to be asked, and how much.
+    pub(crate) options: Options,
+    /// The headers of its own that every request carries.
+    pub(crate) extra: HeaderMap,
+    /// Its own egress proxy.
+    pub(crate) proxy: Option<Url>,
+}
+
+/// One key of a channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
+    /// Which further key; none for the first.
+    pub(crate) key: Option<ChannelKeyId>,
+    /// The headers that carry the secret; marked sensitive, so no log shows them.
+    pub(crate) headers: HeaderMap,
 }
 
 /// Where a channel leads.
@@ -59,8 +82,8 @@ pub(crate) enum Upstream {
     Provider {
         kind: provider::Kind,
         base: Url,
-        /// The headers that carry the secret; marked sensitive, so no log shows them.
-        credential: HeaderMap,
+        /// At least one.
+        keys: Vec<Credential>,
     },
 }
 
@@ -126,12 +149,27 @@ impl Snapshot {
         )
     }
 
-    /// Another open group with channels for this model.
-    pub(crate) fn other_group_with(&self, model: ModelId, not: GroupId) -> Option<&Group> {
-        self.groups
+    /// The other open groups, in the order of their titles.
+    pub(crate) fn other_groups(&self, not: GroupId) -> Vec<&Group> {
+        let mut others: Vec<_> = self
+            .groups
             .values()
-            .find(|group| group.id != not && group.active && group.serves(model))
+            .filter(|group| group.id != not && group.active)
+            .collect();
+        others.sort_by(|a, b| (&a.title, a.id).cmp(&(&b.title, b.id)));
+        others
     }
+}
+
+/// Why a group does not take a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is for other kinds.
+    Kind,
+    /// The client is older than this.
+    TooOld(Version),
+    /// The client is newer than this.
+    TooNew(Version),
 }
 
 impl Group {
@@ -147,9 +185,20 @@ impl Group {
         self.protocols.is_empty() || self.protocols.contains(&protocol)
     }
 
-    /// Whether the group's policies let this kind of client in.
-    pub(crate) fn takes_client(&self, kind: &str) -> bool {
-        self.clients.is_empty() || self.clients.iter().any(|known| known == kind)
+    /// Whether the group's policies let this client in. A version that the client does not say is let pass.
+    pub(crate) fn takes_client(&self, client: &Seen) -> Result<(), Unfit> {
+        if self.clients.is_empty() {
+            return Ok(());
+        }
+        let mut unfit = Unfit::Kind;
+        for rule in self.clients.iter().filter(|rule| client.may_be(&rule.kind)) {
+            unfit = match (client.version, rule.least, rule.most) {
+                (Some(version), Some(least), _) if version < least => Unfit::TooOld(least),
+                (Some(version), _, Some(most)) if version > most => Unfit::TooNew(most),
+                _ => return Ok(()),
+            };
+        }
+        Err(unfit)
     }
 }
 
@@ -170,6 +219,14 @@ impl Channel {
             (_, provider::Kind::Anthropic) => Some(Protocol::Messages),
             (_, provider::Kind::OpenAi) => Some(Protocol::Responses),
             (_, provider::Kind::OpenAiCompatible) => Some(Protocol::Chat),
+        }
+    }
+
+    /// How many keys are drawn in turn.
+    pub(crate) fn keys(&self) -> &[Credential] {
+        match &self.upstream {
+            Upstream::Sandbox => &[],
+            Upstream::Provider { keys, .. } => keys,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The stable codes of refusals, with their statuses and the types that each protocol has for them.
 
+use entity::{Timestamp, rejection::Fix};
+
 /// Why a call was refused. The word is stable: it stands in the body, in `x-tollgate-code` and in the docs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
@@ -177,9 +179,50 @@ impl Code {
     pub(crate) fn should_retry(self) -> Option<bool> {
         match self.status() {
             401..=405 => Some(false),
-            _ if self == Self::QuotaExhausted => Some(false),
+            // Nobody but an operator can put up a channel, and clients that come back wait minutes to say so.
+            _ if matches!(self, Self::QuotaExhausted | Self::NoChannel) => Some(false),
             429 | 503 => Some(true),
             _ => None,
+        }
+    }
+
+    /// What a caller can do about it, as far as the code alone says.
+    pub(crate) fn fix(self, resets_at: Option<Timestamp>) -> Fix {
+        match self {
+            Self::InvalidRequest | Self::UnsupportedMediaType => Fix::MendRequest,
+            Self::ModelRequired => Fix::NameModel,
+            Self::MissingKey | Self::ForeignKey => Fix::SendKey,
+            Self::InvalidKey | Self::KeyExpired => Fix::NewKey,
+            Self::KeyDisabled => Fix::EnableKey,
+            Self::InsufficientCredits | Self::InDebt | Self::CreditExhausted => Fix::AddCredits,
+            Self::SpendCapReached => Fix::RaiseCap,
+            Self::UserBanned
+            | Self::TenantSuspended
+            | Self::WalletFrozen
+            | Self::GroupMismatch
+            | Self::ProtocolNotAllowed
+            | Self::ClientNotAllowed => Fix::AskOperator,
+            Self::ModelBlocked => Fix::OtherModel,
+            Self::ModelNotInPlan => Fix::OtherPlan,
+            Self::ModelNotFound => Fix::PickModel {
+                near: String::new(),
+            },
+            Self::RouteNotFound | Self::MethodNotAllowed => Fix::BaseUrl,
+            Self::RequestTooLarge => Fix::Shrink,
+            Self::ConcurrencyLimit | Self::RateLimited => Fix::SlowDown,
+            Self::QuotaExhausted => match resets_at {
+                Some(at) => Fix::AwaitWindow {
+                    until: at.to_datetime().format("%Y-%m-%d %H:%M UTC").to_string(),
+                },
+                None => Fix::TryLater,
+            },
+            Self::RequestTimeout
+            | Self::UpstreamError
+            | Self::NoChannel
+            | Self::ChannelsFailed
+            | Self::Overloaded
+            | Self::Draining
+            | Self::InternalError => Fix::TryLater,
         }
     }
 
@@ -249,7 +292,8 @@ mod tests {
             (Code::ConcurrencyLimit, Some(true)),
             (Code::RateLimited, Some(true)),
             (Code::SpendCapReached, Some(false)),
-            (Code::NoChannel, Some(true)),
+            (Code::NoChannel, Some(false)),
+            (Code::ChannelsFailed, Some(true)),
             (Code::InvalidRequest, None),
         ] {
             assert_eq!(code.should_retry(), retry, "{code:?}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use entity::rejection::Fix;
 
 use super::Code;
 
@@ -20,8 +21,10 @@ pub(crate) struct Refusal {
     pub(crate) resets_at: Option<entity::Timestamp>,
     /// Another status than the code's own, where a client reads it better.
     pub(crate) other_status: Option<u16>,
+    /// What the caller can do, where the code alone does not say it.
+    pub(crate) mend: Option<Box<Fix>>,
     /// An upstream's own answer, passed on in full because the caller caused it and clients read its wording.
-    pub(crate) verbatim: Option<Verbatim>,
+    pub(crate) verbatim: Option<Box<Verbatim>>,
 }
 
 /// An upstream's error answer as it came.
@@ -43,6 +46,7 @@ impl Refusal {
             retry_after: None,
             resets_at: None,
             other_status: None,
+            mend: None,
             verbatim: None,
         }
     }
@@ -73,8 +77,22 @@ impl Refusal {
     }
 
     #[must_use]
+    pub(crate) fn mended_by(mut self, fix: Fix) -> Self {
+        self.mend = Some(Box::new(fix));
+        self
+    }
+
+    /// What the caller can do.
+    pub(crate) fn fix(&self) -> Fix {
+        self.mend
+            .as_deref()
+            .cloned()
+            .unwrap_or_else(|| self.code.fix(self.resets_at))
+    }
+
+    #[must_use]
     pub(crate) fn verbatim(mut self, status: u16, body: Bytes) -> Self {
-        self.verbatim = Some(Verbatim { status, body });
+        self.verbatim = Some(Box::new(Verbatim { status, body }));
         self
     }
 

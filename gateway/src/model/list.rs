@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::header::{self, ETag, EntityTag, Header, IfNoneMatch},
     web::{self, Data},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use billing::plan::Deal;
 use identity::key::CallerRow;
 use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::shape;
 use crate::{
@@ -51,7 +55,28 @@ pub(crate) async fn list(gateway: Data<Gateway>, request: HttpRequest) -> HttpRe
     let (chosen, has_more) = part.of(&offered);
     let entries: Vec<_> = chosen.iter().map(|model| shape::entry(model)).collect();
 
-    visit.answer(200).json(shape::list(&entries, has_more))
+    unless_known(&request, &visit, &shape::list(&entries, has_more))
+}
+
+/// The list, unless the asker has it already: programs that poll it say which they have. It is the asker's own, so
+/// nobody between may keep it for others.
+fn unless_known(request: &HttpRequest, visit: &Visit, list: &Value) -> HttpResponse {
+    let body = list.to_string();
+    let digest = Sha256::digest(&body);
+    let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&digest[..12]));
+    let known = match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Items(items)) => items.iter().any(|item| item.weak_eq(&tag)),
+        Ok(IfNoneMatch::Any) | Err(_) => false,
+    };
+    let mut answer = visit.answer(if known { 304 } else { 200 });
+    answer
+        .insert_header(ETag(tag))
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+        .insert_header((header::VARY, "authorization, x-api-key, anthropic-version"));
+    if known {
+        return answer.finish();
+    }
+    answer.content_type("application/json").body(body)
 }
 
 /// One model.
@@ -84,7 +109,7 @@ pub(crate) async fn show(
         Code::ModelNotFound,
         format!("This key cannot use a model named `{name}`."),
     );
-    visit.refuse(&gateway, &readable_by(visit.client_kind, refusal))
+    visit.refuse(&gateway, &readable_by(&visit.client, refusal))
 }
 
 /// Who asks, what is for sale, and what the asker's plans say to it.

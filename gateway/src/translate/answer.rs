@@ -32,6 +32,8 @@ pub(crate) enum Opening {
     Refusal,
     /// A call, its arguments still to come.
     Call(Call),
+    /// A summary of the conversation, for its caller to send instead of it.
+    Compaction,
 }
 
 /// Opaque state of a thought, meaningful to the account and model that made it only.
@@ -105,6 +107,7 @@ pub(crate) enum Item {
     Refusal(String),
     Call(Call),
     Search(String),
+    Compaction(String),
 }
 
 impl Event {
@@ -151,11 +154,15 @@ impl Collector {
                     },
                     Opening::Refusal => Item::Refusal(String::new()),
                     Opening::Call(call) => Item::Call(call),
+                    Opening::Compaction => Item::Compaction(String::new()),
                 },
             )),
             Event::Delta(key, more) => match self.item(key) {
                 Some(
-                    Item::Thought { text, .. } | Item::Text { text, .. } | Item::Refusal(text),
+                    Item::Thought { text, .. }
+                    | Item::Text { text, .. }
+                    | Item::Refusal(text)
+                    | Item::Compaction(text),
                 ) => {
                     text.push_str(&more);
                 }

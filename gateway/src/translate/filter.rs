@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     answer::{Event, Opening, Reason},
+    compact::Summary,
     names::Names,
     neutral::Kind,
 };
@@ -16,6 +17,7 @@ pub(super) struct Filter {
     /// Calls whose arguments are unwrapped when they are complete.
     wrapped: Vec<Wrapped>,
     stop: Option<StopTexts>,
+    summary: Option<Summary>,
 }
 
 #[derive(Debug)]
@@ -26,8 +28,9 @@ struct Wrapped {
 }
 
 impl Filter {
-    /// A filter for an answer; `stop` where the upstream was not told to stop at these.
-    pub(super) fn new(names: Names, stop: &[String]) -> Self {
+    /// A filter for an answer; `stop` where the upstream was not told to stop at these; `summarises` where all that is
+    /// wanted of it is a summary.
+    pub(super) fn new(names: Names, stop: &[String], summarises: bool) -> Self {
         let texts: Vec<String> = stop
             .iter()
             .filter(|text| !text.is_empty())
@@ -36,6 +39,7 @@ impl Filter {
         Self {
             names,
             wrapped: Vec::new(),
+            summary: summarises.then(Summary::default),
             stop: (!texts.is_empty()).then(|| StopTexts {
                 texts,
                 held: String::new(),
@@ -47,6 +51,10 @@ impl Filter {
 
     /// Passes one event on as what the caller may see of it.
     pub(super) fn pass(&mut self, event: Event, out: &mut Vec<Event>) {
+        if let Some(summary) = &mut self.summary {
+            summary.pass(event, out);
+            return;
+        }
         match self.stop.as_mut() {
             Some(stop) => {
                 let mut passed = Vec::new();
@@ -203,7 +211,7 @@ mod tests {
 
     fn said(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
         let stops: Vec<String> = stops.iter().map(|stop| (*stop).to_owned()).collect();
-        let mut filter = Filter::new(Names::default(), &stops);
+        let mut filter = Filter::new(Names::default(), &stops, false);
         let mut events = vec![Event::Open(0, Opening::Text)];
         events.extend(
             pieces

@@ -8,6 +8,7 @@
 pub(crate) mod answer;
 mod carrier;
 mod chat;
+mod compact;
 pub(crate) mod fault;
 mod filter;
 mod fit;
@@ -31,6 +32,7 @@ mod usage;
 mod voice;
 
 pub(crate) use carrier::Carriers;
+pub(crate) use compact::{Compaction, open_summaries};
 pub(crate) use keep::Kept;
 pub(crate) use names::Names;
 pub(crate) use reject::Reject;
@@ -85,6 +87,8 @@ pub(crate) struct Translation {
     pub(crate) names: Names,
     /// Stop texts that the upstream was not told.
     pub(crate) stop: Vec<String>,
+    /// The answer is a summary, to be sealed.
+    pub(crate) compaction: Option<Compaction>,
 }
 
 impl Translation {
@@ -102,6 +106,7 @@ impl Translation {
             client,
             voice,
             names,
+            compaction: request.compaction,
             stop: if knows_stops {
                 Vec::new()
             } else {
@@ -134,7 +139,13 @@ impl Translation {
 
     fn written(&self, answer: &Answer) -> Bytes {
         let body = match self.client {
-            Protocol::Responses => responses::answer(answer, &self.voice),
+            Protocol::Responses => {
+                let response = responses::answer(answer, &self.voice);
+                match self.compaction {
+                    Some(Compaction::Endpoint) => compact::endpoint_answer(response),
+                    Some(Compaction::Trigger) | None => response,
+                }
+            }
             Protocol::Messages => messages::answer(answer, &self.voice),
             Protocol::Chat | Protocol::Embeddings => chat::answer(answer, &self.voice),
         };
@@ -142,7 +153,7 @@ impl Translation {
     }
 
     fn filter(&self) -> Filter {
-        Filter::new(self.names.clone(), &self.stop)
+        Filter::new(self.names.clone(), &self.stop, self.compaction.is_some())
     }
 }
 

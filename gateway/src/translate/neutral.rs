@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::reject::Reject;
+use super::{compact::Compaction, reject::Reject};
 
 /// What a caller asks of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) tier: Option<String>,
     pub(crate) cache_key: Option<String>,
     pub(crate) streamed: bool,
+    /// Whether not an answer is asked for but a summary of what was said.
+    pub(crate) compaction: Option<Compaction>,
     /// Fields that a Responses answer repeats.
     pub(crate) echo: serde_json::Map<String, Value>,
     /// What this gateway cannot carry anywhere, by its name in the request.

@@ -76,6 +76,7 @@ fn steps(answer: &Answer, apart: bool) -> Vec<Event> {
         let (opening, text) = match item {
             Item::Thought { text, .. } => (Opening::Thought, text),
             Item::Text { text, .. } => (Opening::Text, text),
+            Item::Compaction(text) => (Opening::Compaction, text),
             Item::Refusal(text) | Item::Search(text) => (Opening::Refusal, text),
             Item::Call(call) => {
                 let empty = Call {

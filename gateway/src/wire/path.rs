@@ -9,9 +9,12 @@ use entity::Protocol;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Call(Protocol),
+    Compact,
     CountTokens,
     Usage,
     Balance,
+    Doctor,
+    Account,
     Models,
     Model(String),
 }
@@ -36,12 +39,15 @@ pub(crate) fn meant(path: &str) -> Option<Endpoint> {
 fn leaf(parts: &[&str]) -> Option<Endpoint> {
     match parts {
         ["chat", "completions"] => Some(Endpoint::Call(Protocol::Chat)),
+        ["responses", "compact"] => Some(Endpoint::Compact),
         ["responses"] => Some(Endpoint::Call(Protocol::Responses)),
         ["messages"] => Some(Endpoint::Call(Protocol::Messages)),
         ["messages", "count_tokens"] => Some(Endpoint::CountTokens),
         ["embeddings"] => Some(Endpoint::Call(Protocol::Embeddings)),
         ["usage"] => Some(Endpoint::Usage),
         ["user", "balance"] => Some(Endpoint::Balance),
+        ["doctor"] => Some(Endpoint::Doctor),
+        ["api", "user", "self"] => Some(Endpoint::Account),
         ["models"] => Some(Endpoint::Models),
         ["models", name @ ..] => Some(Endpoint::Model(name.join("/"))),
         _ => None,
@@ -88,6 +94,7 @@ mod tests {
             ("/v1/messages/count_tokens", Some(Endpoint::CountTokens)),
             ("/messages/count_tokens/", Some(Endpoint::CountTokens)),
             ("/v1/messages/tokens", None),
+            ("/responses/compact", Some(Endpoint::Compact)),
             ("/v1", None),
             ("/", None),
         ];

@@ -34,6 +34,8 @@ pub(crate) struct Reading {
     pub(crate) stateful: bool,
     /// Whether tools or thinking are asked for, so that an answer cut short is worth little.
     pub(crate) demanding: bool,
+    /// Searches that hosted tools may make; none where no such tool is offered.
+    pub(crate) searches: u64,
     /// Whether the client asked for the usage event of a chat stream itself.
     pub(crate) usage_asked: bool,
     pub(crate) size: Size,
@@ -103,6 +105,7 @@ pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadReque
         .into_iter()
         .any(is_set),
         demanding: demanding(&fields),
+        searches: searches(&fields),
         usage_asked: asks_usage(fields.stream_options),
         size: size::measure(body),
         spans,
@@ -298,7 +301,7 @@ macro_rules! fields {
 fields! {
     model, messages, input, stream, stream_options, max_tokens, max_completion_tokens, max_output_tokens, n,
     previous_response_id, conversation, prompt, background, service_tier, speed,
-    tools, functions, thinking, reasoning, reasoning_effort,
+    tools, functions, thinking, reasoning, reasoning_effort, web_search_options, max_tool_calls,
 }
 
 #[derive(Deserialize)]
@@ -389,6 +392,40 @@ fn demanding(fields: &Fields<'_>) -> bool {
         || thinks(fields.thinking)
         || thinks(fields.reasoning)
         || thinks(fields.reasoning_effort)
+}
+
+/// Searches that one request may make where it does not say.
+const SEARCHES_MAX: u64 = 30;
+
+/// How many searches the tools of the upstream's own may make.
+fn searches(fields: &Fields<'_>) -> u64 {
+    #[derive(Deserialize)]
+    struct Tool<'a> {
+        #[serde(borrow, rename = "type", default)]
+        kind: Option<Cow<'a, str>>,
+        max_uses: Option<u64>,
+    }
+    let tools: Vec<&RawValue> = fields
+        .tools
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    let hosted = tools.into_iter().filter_map(|raw| {
+        let tool: Tool<'_> = serde_json::from_str(raw.get()).ok()?;
+        let kind = tool.kind?;
+        let is_search = kind.starts_with("web_search") || kind == "file_search";
+        is_search.then(|| tool.max_uses.unwrap_or(SEARCHES_MAX))
+    });
+    let offered = hosted.fold(0, |sum: u64, most| sum.saturating_add(most));
+    let asked = u64::from(is_set(fields.web_search_options));
+    let most = fields.max_tool_calls.and_then(|raw| {
+        serde_json::from_str::<Option<u64>>(raw.get())
+            .ok()
+            .flatten()
+    });
+    offered
+        .saturating_add(asked)
+        .min(most.unwrap_or(u64::MAX))
+        .min(SEARCHES_MAX.saturating_mul(4))
 }
 
 fn streamed(protocol: Protocol, fields: &Fields<'_>) -> Result<bool, BadRequest> {
@@ -513,6 +550,43 @@ mod tests {
 
         let embeddings = reading(Embeddings, r#"{"input":[1,2],"stream":true}"#);
         assert!(!embeddings.streamed);
+    }
+
+    #[test]
+    fn searches_of_hosted_tools_are_foreseen() {
+        let table = [
+            (Chat, r#"{"messages":[1]}"#, 0),
+            (Chat, r#"{"messages":[1],"web_search_options":{}}"#, 1),
+            (
+                Chat,
+                r#"{"messages":[1],"tools":[{"type":"function","function":{"name":"web_search"}}]}"#,
+                0,
+            ),
+            (
+                Messages,
+                r#"{"messages":[1],"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":5}]}"#,
+                5,
+            ),
+            (
+                Messages,
+                r#"{"messages":[1],"tools":[{"type":"web_search_20250305","name":"web_search"},{"name":"x"}]}"#,
+                30,
+            ),
+            (
+                Responses,
+                r#"{"input":"a","tools":[{"type":"web_search"},{"type":"file_search"}],"max_tool_calls":7}"#,
+                7,
+            ),
+            (
+                Messages,
+                r#"{"messages":[1],"tools":[{"type":"web_search_20250305","max_uses":99999999999}]}"#,
+                120,
+            ),
+        ];
+
+        for (protocol, text, searches) in table {
+            assert_eq!(reading(protocol, text).searches, searches, "{text}");
+        }
     }
 
     #[test]

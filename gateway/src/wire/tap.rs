@@ -67,6 +67,14 @@ pub(crate) struct Tap {
     truncated: bool,
     delivered: bool,
     text: TextCount,
+    searches: Searches,
+}
+
+/// Searches of hosted tools that passed as parts of the answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Searches {
+    web: u64,
+    file: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,7 +96,13 @@ impl Tap {
             truncated: false,
             delivered: false,
             text: TextCount::default(),
+            searches: Searches::default(),
         }
+    }
+
+    /// In which protocol the answer comes.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Takes note of one frame of a stream.
@@ -122,6 +136,7 @@ impl Tap {
             Protocol::Embeddings => whole.data,
         };
         self.report(whole.usage);
+        self.recount(whole.output);
         self.truncated = whole.is_truncated();
         let Some(answer) = answer.filter(|raw| raw.get() != "null") else {
             return match whole.error {
@@ -160,6 +175,25 @@ impl Tap {
 
     /// What the call used: the upstream's report, or what was counted over an estimate of the input.
     pub(crate) fn metered(&self, input_estimate: u64) -> Metered {
+        let Metered { tokens, exact } = self.metered_tokens(input_estimate);
+        let counted = self.searches.web;
+        // A final report that counts searches is right where it differs: a search that failed is none.
+        let web_searches = match (exact, self.protocol, tokens.web_searches) {
+            (true, Protocol::Messages, reported) => reported,
+            (true, _, reported) if reported > 0 => reported,
+            (_, _, reported) => reported.max(counted),
+        };
+        Metered {
+            tokens: Tokens {
+                web_searches,
+                file_searches: self.searches.file,
+                ..tokens
+            },
+            exact,
+        }
+    }
+
+    fn metered_tokens(&self, input_estimate: u64) -> Metered {
         let counted = Tokens {
             input: input_estimate,
             output: self.text.tokens(),
@@ -240,6 +274,11 @@ impl Tap {
             return Some(Seen::Idle);
         }
         let event: ResponsesEvent<'_> = serde_json::from_slice(data).ok()?;
+        if event.kind == "response.output_item.done"
+            && let Some(item) = event.item
+        {
+            self.searches.add(item);
+        }
         if let Some(delta) = event.delta {
             self.text.add_strings(delta.get());
         }
@@ -247,6 +286,7 @@ impl Tap {
             "response.completed" | "response.incomplete" => {
                 let response: Whole<'_> = serde_json::from_str(event.response?.get()).ok()?;
                 self.report(response.usage);
+                self.recount(response.output);
                 self.truncated = response.is_truncated();
                 self.usage_final = true;
                 Some(Seen::End)
@@ -288,12 +328,28 @@ impl Tap {
                 Some(Seen::Content)
             }
             _ => {
+                if let Some(block) = event.content_block {
+                    self.searches.add(block);
+                }
                 for text in [event.delta, event.content_block].into_iter().flatten() {
                     self.text.add_strings(text.get());
                 }
                 Some(Seen::Content)
             }
         }
+    }
+
+    /// Counts the searches of a whole list of output items, where there is one.
+    fn recount(&mut self, output: Option<&RawValue>) {
+        let items: Vec<&RawValue> = output
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        let mut searches = Searches::default();
+        for item in items {
+            searches.add(item);
+        }
+        self.searches.web = self.searches.web.max(searches.web);
+        self.searches.file = self.searches.file.max(searches.file);
     }
 
     /// Notes a usage report; a later one replaces an earlier one, be it better or worse.
@@ -308,6 +364,44 @@ impl Tap {
         };
         self.anomaly = noted.err();
     }
+}
+
+impl Searches {
+    /// Counts an output item or content block that is a search. Opening a page that was found is none.
+    fn add(&mut self, part: &RawValue) {
+        let Ok(part) = serde_json::from_str::<Part<'_>>(part.get()) else {
+            return;
+        };
+        let action = part
+            .action
+            .as_ref()
+            .and_then(|action| action.kind.as_deref());
+        match (part.kind.as_deref(), part.name.as_deref()) {
+            (Some("web_search_call"), _) if action.is_none_or(|kind| kind == "search") => {
+                self.web += 1;
+            }
+            (Some("server_tool_use"), Some("web_search")) => self.web += 1,
+            (Some("file_search_call"), _) => self.file += 1,
+            _ => {}
+        }
+    }
+}
+
+/// A part of an answer, as far as it may be a hosted tool's.
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    action: Option<Action<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Action<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 impl TextCount {
@@ -424,6 +518,8 @@ struct ResponsesEvent<'a> {
     delta: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    item: Option<&'a RawValue>,
     #[serde(borrow)]
     code: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -547,6 +643,45 @@ mod tests {
             assert!(tap.delivered() && !tap.finished(), "{protocol:?}");
             assert!(!metered.exact);
             assert_eq!(metered.tokens, tokens(input.0, input.1, 3), "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn searches_of_hosted_tools_are_counted_as_they_pass_and_once() {
+        let item = |kind: &str| {
+            format!(r#"{{"type":"web_search_call","action":{{"type":"{kind}","query":"q"}}}}"#)
+        };
+        let output = format!(
+            r#"[{},{},{{"type":"file_search_call"}},{{"type":"message","content":[]}}]"#,
+            item("search"),
+            item("open_page")
+        );
+        let done = |item: String| {
+            format!("data: {{\"type\":\"response.output_item.done\",\"item\":{item}}}\n\n")
+        };
+        let cut = done(item("search")) + &done(item("search"));
+        let whole = done(item("search"))
+            + &done(item("open_page"))
+            + &format!(
+                "data: {{\"type\":\"response.completed\",\"response\":{{\"output\":{output},\"usage\":{{\"input_tokens\":1,\"output_tokens\":1}}}}}}\n\n"
+            );
+        let messages = concat!(
+            "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n",
+            "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"server_tool_use\",\"name\":\"web_search\",\"input\":{}}}\n\n",
+            "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"server_tool_use\",\"name\":\"web_fetch\",\"input\":{}}}\n\n",
+        );
+
+        for (protocol, stream, web, file) in [
+            (Responses, cut.as_str(), 2, 0),
+            (Responses, whole.as_str(), 1, 1),
+            (Messages, messages, 1, 0),
+        ] {
+            let tokens = watch(protocol, stream).0.metered(9).tokens;
+            assert_eq!(
+                (tokens.web_searches, tokens.file_searches),
+                (web, file),
+                "{stream}"
+            );
         }
     }
 

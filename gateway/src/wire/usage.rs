@@ -59,19 +59,41 @@ pub(crate) fn openai(usage: &Value) -> Result<Option<Tokens>, Anomaly> {
     )?
     .unwrap_or(0);
     let reasoning = number(output_details, "reasoning_tokens")?.unwrap_or(0);
+    let part = |details, name| Ok(number(details, name)?.unwrap_or(0));
+    let input_audio = part(input_details, "audio_tokens")?;
+    let input_image = part(input_details, "image_tokens")?;
+    let output_audio = part(output_details, "audio_tokens")?;
+    let output_image = part(output_details, "image_tokens")?;
+    // Pictures that a hosted tool drew are reported beside the model's own tokens.
+    let tools = details(usage, &["tool_usage"]);
+    let drawn = details(tools, &["image_gen"]);
+    let drawn_input = part(drawn, "input_tokens")?;
+    let drawn_output = part(drawn, "output_tokens")?;
+    let searches = details(tools, &["web_search"]);
+    let web_searches = part(searches, "num_requests")?;
 
     let cache_read = cached.min(prompt);
     let written = written.min(prompt - cache_read);
     let cache_write_long = written_long.min(written);
     // Some vendors leave reasoning out of the completion; then the total is larger than its parts.
     let output = completion.max(total.saturating_sub(prompt));
+    let input = prompt - cache_read - written;
+    let input_audio = input_audio.min(input);
+    let reasoning = reasoning.min(output);
+    let output_audio = output_audio.min(output - reasoning);
     Ok(Some(Tokens {
-        input: prompt - cache_read - written,
+        input: input + drawn_input,
+        input_audio,
+        input_image: input_image.min(input - input_audio) + drawn_input,
         cache_read,
         cache_write_short: written - cache_write_long,
         cache_write_long,
-        output,
-        reasoning: reasoning.min(output),
+        output: output + drawn_output,
+        reasoning,
+        output_audio,
+        output_image: output_image.min(output - reasoning - output_audio) + drawn_output,
+        web_searches,
+        file_searches: 0,
         requests: 1,
     }))
 }
@@ -85,6 +107,7 @@ pub(crate) struct MessagesUsage {
     cache_written_long: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    web_searches: Option<u64>,
 }
 
 impl MessagesUsage {
@@ -106,6 +129,8 @@ impl MessagesUsage {
             cache_written_long: long.or(self.cache_written_long),
             output: number(usage, "output_tokens")?.or(self.output),
             thinking: thinking.or(self.thinking),
+            web_searches: number(details(usage, &["server_tool_use"]), "web_search_requests")?
+                .or(self.web_searches),
         };
         *self = next.with_iterations(usage)?;
         Ok(())
@@ -147,7 +172,9 @@ impl MessagesUsage {
             cache_write_long: long,
             output,
             reasoning: self.thinking.unwrap_or(0).min(output),
+            web_searches: self.web_searches.unwrap_or(0),
             requests: 1,
+            ..Tokens::default()
         })
     }
 }
@@ -201,7 +228,57 @@ mod tests {
             output,
             reasoning,
             requests: 1,
+            ..Tokens::default()
         }
+    }
+
+    #[test]
+    fn sound_pictures_and_searches_are_told_apart_and_never_exceed_their_whole() {
+        let chat = json!({"prompt_tokens": 100, "completion_tokens": 50,
+            "prompt_tokens_details": {"cached_tokens": 20, "audio_tokens": 30, "image_tokens": 10},
+            "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 40}});
+        let expected = Tokens {
+            input_audio: 30,
+            input_image: 10,
+            output_audio: 40,
+            ..tokens([80, 20, 0, 0, 50, 5])
+        };
+        assert_eq!(openai(&chat), Ok(Some(expected)));
+
+        let boasting = json!({"prompt_tokens": 10, "completion_tokens": 5,
+            "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 99, "image_tokens": 99},
+            "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 99, "image_tokens": 99}});
+        let clamped = Tokens {
+            input_audio: 6,
+            output_audio: 3,
+            ..tokens([6, 4, 0, 0, 5, 2])
+        };
+        assert_eq!(openai(&boasting), Ok(Some(clamped)));
+
+        let responses = json!({"input_tokens": 10, "output_tokens": 5,
+            "tool_usage": {"web_search": {"num_requests": 3}, "image_gen": {"input_tokens": 7, "output_tokens": 900}}});
+        let drawn = Tokens {
+            input_image: 7,
+            output_image: 900,
+            web_searches: 3,
+            ..tokens([17, 0, 0, 0, 905, 0])
+        };
+        assert_eq!(openai(&responses), Ok(Some(drawn)));
+
+        let mut messages = MessagesUsage::default();
+        for report in [
+            json!({"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 1}}),
+            json!({"output_tokens": 9, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 5}}),
+            json!({"output_tokens": 9}),
+        ] {
+            messages.merge(&report).expect("credible");
+        }
+        assert_eq!(messages.tokens().map(|tokens| tokens.web_searches), Some(2));
+        let negative = json!({"prompt_tokens": 1, "prompt_tokens_details": {"audio_tokens": -1}});
+        assert_eq!(
+            openai(&negative).map_err(|anomaly| anomaly.fault),
+            Err(Fault::Negative)
+        );
     }
 
     #[test]

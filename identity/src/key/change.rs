@@ -4,7 +4,7 @@ use super::{form::KeyName, list::in_reach};
 use crate::{right::SignedIn, trail};
 use entity::{
     Database, KeyId, Scoped, Timestamp, Tx, audit_trail,
-    key::{Column, Entity, Status},
+    key::{Column, Entity, PayOrder, Status},
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, sea_query::Expr};
 
@@ -26,6 +26,7 @@ pub enum KeyChangeError {
 #[derive(Clone, Debug)]
 enum Change {
     Rename(KeyName),
+    PayBy(PayOrder),
     Disable,
     Enable,
     Revoke,
@@ -43,6 +44,20 @@ pub async fn rename(
     now: Timestamp,
 ) -> Result<(), KeyChangeError> {
     apply(db, right, key, Change::Rename(name), now).await
+}
+
+/// Changes what pays for a key's calls, from the next one on.
+///
+/// # Errors
+/// As [`KeyChangeError`] says.
+pub async fn pay_by(
+    db: &Database,
+    right: &SignedIn,
+    key: KeyId,
+    order: PayOrder,
+    now: Timestamp,
+) -> Result<(), KeyChangeError> {
+    apply(db, right, key, Change::PayBy(order), now).await
 }
 
 /// Makes calls with a key fail until it is enabled. A key that is disabled stays so.
@@ -111,6 +126,12 @@ async fn apply_in(
             "key.rename",
             update
                 .col_expr(Column::Name, name.as_str().into())
+                .filter(Column::Status.ne(Status::Revoked)),
+        ),
+        Change::PayBy(order) => (
+            "key.pay_by",
+            update
+                .col_expr(Column::PayOrder, Expr::value(order))
                 .filter(Column::Status.ne(Status::Revoked)),
         ),
         Change::Disable => (

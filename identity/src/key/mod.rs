@@ -10,7 +10,7 @@ mod issue;
 mod list;
 mod renew;
 
-pub use change::{KeyChangeError, disable, enable, rename, revoke};
+pub use change::{KeyChangeError, disable, enable, pay_by, rename, revoke};
 pub use digest::{KeyDigest, Keys, PepperRing};
 pub use find::{CallerRow, find, find_by_digest};
 pub use form::{KeyForm, KeyName, KeySecret, PrefixFault};

@@ -32,7 +32,8 @@ pub struct Books {
     pub model: ModelId,
     price: PriceVersionId,
     group: GroupId,
-    database: TestDatabase,
+    /// The database itself, for another process to open.
+    pub database: TestDatabase,
 }
 
 /// A tenant with one member and one key.
@@ -88,6 +89,15 @@ impl Books {
         let payer = books.payer().await;
         books.grant(&payer, credits).await;
         (books, payer)
+    }
+
+    /// Another model for sale, with its price.
+    pub async fn another_model(&self, name: &str) -> (ModelId, PriceVersionId) {
+        let name = name.to_owned();
+        self.db
+            .write(move |tx| Box::pin(async move { sell(tx, &name).await }))
+            .await
+            .expect("a model for sale")
     }
 
     /// Now.
@@ -211,9 +221,16 @@ async fn shelf(tx: &entity::Tx) -> Result<(GroupId, ModelId, PriceVersionId), Db
         fallback_group_id: None,
         created_at: START,
     };
+    let id = group.id;
+    group.into_active_model().reset_all().insert(tx).await?;
+    let (model, price) = sell(tx, "sandbox/echo").await?;
+    Ok((id, model, price))
+}
+
+async fn sell(tx: &entity::Tx, name: &str) -> Result<(ModelId, PriceVersionId), DbErr> {
     let model = model::Model {
         id: ModelId::fresh(),
-        name: "sandbox/echo".to_owned(),
+        name: name.to_owned(),
         title: "Echo".to_owned(),
         kind: model::Kind::Chat,
         status: model::Status::Active,
@@ -243,9 +260,11 @@ async fn shelf(tx: &entity::Tx) -> Result<(GroupId, ModelId, PriceVersionId), Db
         source: price_version::Source::Sandbox,
         source_detail: None,
         created_at: START,
+        classes: None,
+        cost_classes: None,
+        cost_tiers: None,
     };
-    let ids = (group.id, model.id, price.id);
-    group.into_active_model().reset_all().insert(tx).await?;
+    let ids = (model.id, price.id);
     model.into_active_model().reset_all().insert(tx).await?;
     price.into_active_model().reset_all().insert(tx).await?;
     Ok(ids)
@@ -267,6 +286,7 @@ async fn sign_up(tx: &entity::Tx, group_id: GroupId) -> Result<Payer, DbErr> {
         time_zone: "UTC".to_owned(),
         created_at: START,
         legacy_ref: None,
+        multiplier_ppm: tenant::LIST_PPM,
     };
     let person = person::Model {
         id: payer.person,

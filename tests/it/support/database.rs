@@ -20,7 +20,7 @@ impl TestDatabase {
     }
 
     /// As [`TestDatabase::empty`], on this PostgreSQL or on SQLite.
-    async fn empty_on(server: Option<String>) -> Self {
+    pub async fn empty_on(server: Option<String>) -> Self {
         let Some(server) = server else {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
             let file = folder.path().join("tollgate.sqlite");

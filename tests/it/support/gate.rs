@@ -10,13 +10,12 @@ use billing::{
     shop::{
         channel::{AddChannel, SealedSecret},
         model::{AddModel, NewPrice},
-        price_table::ListPrice,
+        price_table::{ListPrice, PriceSheet},
     },
 };
 use entity::{
     Actor, ChannelId, Clock, Credits, GroupId, KeyId, MemberId, ModelId, PersonId, Platform,
-    Scoped, channel, group, hold, key, member, model, person, price_version, rejection, tenant,
-    usage,
+    Scoped, channel, group, hold, key, member, model, person, rejection, tenant, usage,
 };
 use gateway::{Config, Gateway};
 use identity::{
@@ -259,6 +258,7 @@ impl Gate {
                 bytes: seal_channel_secret(&master(), id, &host, "sk-upstream").into_bytes(),
                 hint: "test".to_owned(),
             }),
+            options: channel::Options::default(),
         };
         billing::shop::channel::add(&self.till.db, order, Actor::System, NOW)
             .await
@@ -289,21 +289,14 @@ impl Gate {
             .await
             .expect("a model is added");
         let per_million = |nanos: i64| Credits::from_nanos(nanos * 1_000_000);
-        let price = NewPrice {
-            model: id,
-            sale: ListPrice {
-                input: per_million(INPUT_NANOS),
-                cache_read: Some(per_million(CACHED_NANOS)),
-                cache_write_short: Some(per_million(WRITTEN_NANOS)),
-                cache_write_long: None,
-                output: per_million(output_nanos),
-            },
-            long_prompt: None,
-            per_request: Credits::ZERO,
-            cost: None,
-            source: price_version::Source::Manual,
-            note: None,
-        };
+        let sheet = PriceSheet::plain(ListPrice {
+            input: per_million(INPUT_NANOS),
+            cache_read: Some(per_million(CACHED_NANOS)),
+            cache_write_short: Some(per_million(WRITTEN_NANOS)),
+            output: per_million(output_nanos),
+            ..ListPrice::default()
+        });
+        let price = NewPrice::of(id, sheet);
         billing::shop::model::set_price(&self.till.db, price, Actor::System, NOW)
             .await
             .expect("a price is set");
@@ -370,6 +363,14 @@ impl Gate {
         self.till
             .available(self.buyer.tenant, self.clock.now())
             .await
+    }
+
+    /// How many calls of the tenant have ended.
+    pub async fn ended_so_far(&self) -> u64 {
+        usage::Entity::of(self.buyer.tenant)
+            .count(self.till.db.read())
+            .await
+            .expect("usage reads")
     }
 
     /// The ended calls, the oldest first, once there are `count` of them.
@@ -508,7 +509,8 @@ fn client() -> reqwest::Client {
         .expect("a client")
 }
 
-fn master() -> MasterKey {
+/// The key that seals the channels' secrets.
+pub fn master() -> MasterKey {
     MasterKey::parse(MASTER).expect("a master key")
 }
 

@@ -1,7 +1,9 @@
 //! What tests stand on.
 
+pub mod agents;
 pub mod books;
 pub mod database;
+pub mod dump;
 pub mod gate;
 pub mod house;
 pub mod letter;

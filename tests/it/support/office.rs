@@ -109,6 +109,11 @@ impl Office {
         browser
     }
 
+    /// The console itself, for what its jobs do.
+    pub fn console(&self) -> Console {
+        console(&self.till, Hasher::new())
+    }
+
     /// Stops it; the books are proved.
     pub async fn finish(self) {
         self.server.stop(false).await;

@@ -6,6 +6,7 @@ use api::{
     app::{self, Ports, Running},
     config::{Config, Overrides},
     demo,
+    keyring::Keyring,
 };
 use billing::{
     audit,
@@ -14,7 +15,7 @@ use billing::{
     shop::{
         channel::{self, Served},
         model::{self, AddModel, NewPrice},
-        price_table::ListPrice,
+        price_table::{ListPrice, PriceSheet},
     },
     subscription::{self, Subscribe},
 };
@@ -35,7 +36,7 @@ use identity::{
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, Set};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -164,8 +165,38 @@ impl Stage {
         left
     }
 
-    fn file(&self, name: &str) -> std::path::PathBuf {
+    /// A file of the folder that the tests read and write.
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Tells the tests one thing more.
+    pub fn tell(&self, name: &str, what: Value) {
+        let file = self.file("stage.json");
+        let text = std::fs::read_to_string(&file).expect("it was written");
+        let mut words: Value = serde_json::from_str(&text).expect("it is JSON");
+        words[name] = what;
+        std::fs::write(file, words.to_string()).expect("the folder is ours");
+    }
+
+    /// Its rows.
+    pub fn db(&self) -> &Database {
+        &self.running.db
+    }
+
+    /// Its secrets.
+    pub fn keyring(&self) -> &Keyring {
+        &self.running.keyring
+    }
+
+    /// What time it is there.
+    pub fn now(&self) -> Timestamp {
+        self.running.clock.now()
+    }
+
+    /// Whose key is the funded one.
+    pub fn funded(&self) -> TenantId {
+        self.funded
     }
 
     async fn furnish(&mut self) -> Value {
@@ -296,19 +327,15 @@ impl Stage {
             .expect("a model is added");
         let (input, output) = CHAT_NANOS;
         let price = NewPrice {
-            model: id,
-            sale: ListPrice {
-                input: Credits::from_nanos(input * 1_000_000),
-                cache_read: None,
-                cache_write_short: None,
-                cache_write_long: None,
-                output: Credits::from_nanos(output * 1_000_000),
-            },
-            long_prompt: None,
-            per_request: Credits::ZERO,
-            cost: None,
             source: price_version::Source::Sandbox,
-            note: None,
+            ..NewPrice::of(
+                id,
+                PriceSheet::plain(ListPrice {
+                    input: Credits::from_nanos(input * 1_000_000),
+                    output: Credits::from_nanos(output * 1_000_000),
+                    ..ListPrice::default()
+                }),
+            )
         };
         model::set_price(db, price, Actor::System, clock.now())
             .await
@@ -512,6 +539,7 @@ async fn start() -> (Running, TempDir, TestDatabase) {
         ("DATABASE_URL", database.url.as_str()),
         ("TOLLGATE_LISTEN", "127.0.0.1:0"),
         ("TOLLGATE_DRAIN_SECONDS", "5"),
+        ("TOLLGATE_OUTBOUND_ALLOWED_CIDRS", "127.0.0.0/8"),
         ("STRIPE_SECRET_KEY", "sk_test_stage"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_stage"),
         ("STRIPE_API_BASE", "http://127.0.0.1:9/"),
@@ -542,6 +570,6 @@ async fn balance(db: &Database, tenant: TenantId, now: Timestamp) -> i64 {
     clippy::disallowed_methods,
     reason = "dev/test says which Python has the packages"
 )]
-fn python() -> String {
+pub fn python() -> String {
     std::env::var("TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }

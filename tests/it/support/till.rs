@@ -3,9 +3,10 @@
 use super::database::TestDatabase;
 use billing::audit;
 use entity::{
-    Credits, Database, MemberId, Platform, Scoped, TenantId, Timestamp, grant, outbox, tenant,
+    Credits, Database, MemberId, Platform, Scoped, TenantId, Timestamp, grant, ledger_transaction,
+    outbox, tenant,
 };
-use sea_orm::{ActiveModelTrait, DbErr, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, QueryFilter, Set};
 
 /// The moment every test starts at: 2026-11-18T11:06:40Z.
 pub const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
@@ -49,6 +50,7 @@ impl Till {
             time_zone: Set("UTC".to_owned()),
             created_at: Set(NOW),
             legacy_ref: Set(None),
+            multiplier_ppm: Set(tenant::LIST_PPM),
         };
         let stored: Result<tenant::Model, DbErr> = self
             .db
@@ -72,6 +74,15 @@ impl Till {
             .expect("the lots read");
         lots.sort_by_key(|lot| lot.id);
         lots
+    }
+
+    /// The ledger transaction of a business key.
+    pub async fn booked(&self, tenant: TenantId, key: &str) -> Option<ledger_transaction::Model> {
+        ledger_transaction::Entity::of(tenant)
+            .filter(ledger_transaction::Column::BusinessKey.eq(key))
+            .one(self.db.read())
+            .await
+            .expect("the ledger reads")
     }
 
     /// The payloads that wait in the outbox under a topic.

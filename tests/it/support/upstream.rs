@@ -33,6 +33,7 @@ struct State {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub path: String,
+    pub query: String,
     pub headers: Vec<(String, String)>,
     pub body: Value,
 }
@@ -165,6 +166,7 @@ impl Upstream {
 async fn answer(request: HttpRequest, body: Bytes, state: web::Data<State>) -> HttpResponse {
     lock(&state.requests).push(Asked {
         path: request.path().to_owned(),
+        query: request.query_string().to_owned(),
         headers: request
             .headers()
             .iter()

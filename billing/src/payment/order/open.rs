@@ -4,7 +4,7 @@ use super::super::money::CreditPack;
 use super::super::port::{Checkout, PaymentProvider, ProviderFault, SessionView};
 use super::apply::clip;
 use entity::order::{ActiveModel, Column, Entity, Model, Status};
-use entity::{Database, MemberId, OrderId, Scoped, TenantId, Timestamp};
+use entity::{Database, MemberId, OrderId, Scoped, TenantId, Timestamp, crash};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set};
 use std::time::Duration;
@@ -75,6 +75,7 @@ pub async fn open(
         cancel_url: order.cancel_url,
         email: order.email,
     };
+    crash::point("order placed");
     match provider.open_session(&checkout).await {
         Ok(view) => attach(db, row, view, now).await,
         Err(fault) => {

@@ -31,6 +31,8 @@ pub struct AddChannel {
     pub base_url: String,
     /// The secret; none for the sandbox and for open servers of one's own.
     pub secret: Option<SealedSecret>,
+    /// How it wants to be asked, and how much.
+    pub options: channel::Options,
 }
 
 /// Why a channel was not added.
@@ -74,6 +76,7 @@ pub async fn add(
                 status_reason: Set(None),
                 priority: Set(0),
                 weight: Set(1),
+                options: Set(order.options.to_json()),
                 created_at: Set(now),
             };
             channel::Entity::insert(row)

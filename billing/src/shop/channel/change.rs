@@ -3,7 +3,7 @@
 use entity::{
     Actor, ChannelId, Database, Platform, Timestamp,
     audit_trail::{self, Entry},
-    channel,
+    channel, channel_key,
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, sea_query::Expr};
 
@@ -20,6 +20,8 @@ pub struct ChangeChannel {
     pub base_url: String,
     /// A new secret; none keeps the one there is.
     pub secret: Option<SealedSecret>,
+    /// Whether it moves to another host, where its further keys are worth nothing.
+    pub moved: bool,
     /// Lower is tried first.
     pub priority: i64,
     /// Share among channels of one priority.
@@ -85,6 +87,12 @@ pub async fn change(
                 .rows_affected;
             if touched != 1 {
                 return Err(ChangeChannelError::NoChannel);
+            }
+            if wish.moved {
+                channel_key::Entity::remove()
+                    .filter(channel_key::Column::ChannelId.eq(wish.channel))
+                    .exec(tx)
+                    .await?;
             }
             let entry = Entry {
                 actor,

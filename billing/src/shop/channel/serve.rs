@@ -68,7 +68,7 @@ pub async fn serve(
         .keys()
         .filter_map(|name| table.line(name).cloned())
         .collect();
-    let note = table.retrieved.to_string();
+    let note = table.retrieved.map(|day| day.to_string());
 
     db.write(move |tx| {
         Box::pin(async move {
@@ -79,7 +79,14 @@ pub async fn serve(
             if known.is_none() {
                 return Err(ServeError::NoChannel);
             }
-            import_in(tx, &unknown(tx, listed).await?, &note, &actor, now).await?;
+            import_in(
+                tx,
+                &unknown(tx, listed).await?,
+                note.as_deref(),
+                &actor,
+                now,
+            )
+            .await?;
             channel_model::Entity::remove()
                 .filter(channel_model::Column::ChannelId.eq(channel))
                 .exec(tx)

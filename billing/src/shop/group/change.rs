@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 
 use entity::{
-    Actor, ChannelId, Database, GroupId, ModelId, Platform, Timestamp, Tx,
+    Actor, ChannelId, Database, GroupId, ModelId, Platform, Protocol, Timestamp, Tx,
     audit_trail::{self, Entry},
-    channel, group, group_channel, model,
+    channel,
+    group::{
+        self,
+        client::{KINDS, Rule},
+    },
+    group_channel, model,
 };
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::Expr};
 
@@ -25,6 +30,12 @@ pub struct ChangeGroup {
     pub default_model: Option<ModelId>,
     /// The channels that serve it, all of them.
     pub channels: BTreeSet<ChannelId>,
+    /// Protocols it takes; none takes all.
+    pub protocols: BTreeSet<Protocol>,
+    /// Clients it takes; none takes all.
+    pub clients: Vec<Rule>,
+    /// Where calls go that it does not take or has no channel for.
+    pub fallback: Option<GroupId>,
 }
 
 /// Why a group stayed as it was.
@@ -39,6 +50,12 @@ pub enum ChangeGroupError {
     /// The multiplier is not above zero, or above a thousand.
     #[error("a multiplier lies above 0 and up to 1000")]
     Multiplier,
+    /// A client kind is unknown or named twice, or its least version lies above its newest.
+    #[error("a client is named once, with its least version not above its newest")]
+    Clients,
+    /// The fallback is the group itself, or is not there.
+    #[error("a group falls back on another one")]
+    Fallback,
     /// A channel or the default model is not there.
     #[error("a channel or model is not there any more")]
     Unknown,
@@ -61,6 +78,12 @@ pub async fn change(
     if !(1..=MULTIPLIER_MAX_PPM).contains(&wish.multiplier_ppm) {
         return Err(ChangeGroupError::Multiplier);
     }
+    if !are_in_order(&wish.clients) {
+        return Err(ChangeGroupError::Clients);
+    }
+    if wish.fallback == Some(wish.group) {
+        return Err(ChangeGroupError::Fallback);
+    }
 
     db.write(move |tx| {
         Box::pin(async move {
@@ -75,6 +98,15 @@ pub async fn change(
                     group::Column::DefaultModelId,
                     Expr::value(wish.default_model),
                 )
+                .col_expr(
+                    group::Column::Protocols,
+                    Expr::value(serde_json::json!(wish.protocols).to_string()),
+                )
+                .col_expr(
+                    group::Column::Clients,
+                    Expr::value(serde_json::json!(wish.clients).to_string()),
+                )
+                .col_expr(group::Column::FallbackGroupId, Expr::value(wish.fallback))
                 .filter(group::Column::Id.eq(wish.group))
                 .exec(tx)
                 .await?
@@ -94,6 +126,9 @@ pub async fn change(
                     "multiplier_ppm": wish.multiplier_ppm,
                     "default_model": wish.default_model,
                     "channels": wish.channels,
+                    "protocols": wish.protocols,
+                    "clients": wish.clients,
+                    "fallback": wish.fallback,
                 })),
             };
             audit_trail::append(tx, entry, now).await?;
@@ -101,6 +136,19 @@ pub async fn change(
         })
     })
     .await
+}
+
+/// Each kind is known and named once, and its versions are in order.
+fn are_in_order(rules: &[Rule]) -> bool {
+    let mut seen = BTreeSet::new();
+    rules.iter().all(|rule| {
+        let known = KINDS.iter().any(|known| known.word == rule.kind);
+        let ordered = match (rule.least, rule.most) {
+            (Some(least), Some(most)) => least <= most,
+            _ => true,
+        };
+        known && ordered && seen.insert(rule.kind.as_str())
+    })
 }
 
 async fn check(tx: &Tx, wish: &ChangeGroup) -> Result<(), ChangeGroupError> {
@@ -117,6 +165,16 @@ async fn check(tx: &Tx, wish: &ChangeGroup) -> Result<(), ChangeGroupError> {
             .await?
             .is_some(),
     };
+
+    if let Some(fallback) = wish.fallback {
+        let there = group::Entity::every()
+            .filter(group::Column::Id.eq(fallback))
+            .one(tx)
+            .await?;
+        if there.is_none() {
+            return Err(ChangeGroupError::Fallback);
+        }
+    }
 
     if all_there && model_there {
         Ok(())

@@ -7,7 +7,7 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, sea_query::Expr};
 
-use super::price::latest_in;
+use super::price::is_priced_in;
 
 /// Why a model's status did not change.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +67,10 @@ pub async fn unblock(
 ) -> Result<(), BlockError> {
     db.write(move |tx| {
         Box::pin(async move {
-            let status = match latest_in(tx, model, now).await? {
-                Some(_) => model::Status::Active,
-                None => model::Status::Hidden,
+            let status = if is_priced_in(tx, model).await? {
+                model::Status::Active
+            } else {
+                model::Status::Hidden
             };
             let touched = model::Entity::change()
                 .col_expr(model::Column::Status, Expr::value(status))

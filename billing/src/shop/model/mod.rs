@@ -6,4 +6,4 @@ mod price;
 
 pub use add::{AddModel, AddModelError, add, add_in};
 pub use block::{BlockError, block, unblock};
-pub use price::{NewPrice, SetPriceError, latest_in, set_price, set_price_in};
+pub use price::{NewPrice, SetPriceError, cost_of, latest_in, sale_of, set_price, set_price_in};

@@ -5,13 +5,21 @@ use super::connect::{self, Client, SwitchLink, Target};
 use crate::{
     Error,
     frame::{Answer, Faults, Page, Protected, SignedIn, State, reply},
-    pages::limit::Fields,
+    pages::{key::pay, limit::Fields},
     words::{Phrase, format, phrase},
 };
 use askama::Template;
-use billing::cap::{self, CapError, Limit, SetCaps, Whose};
+use billing::{
+    cap::{self, CapError, Limit, SetCaps, Whose},
+    plan::Plan,
+    subscription,
+};
 use entity::{
-    Database, GroupId, Platform, Timestamp, channel, channel_model, group, group_channel, model,
+    Database, GroupId, Platform, Timestamp, channel, channel_model,
+    group::{self, client::Rule},
+    group_channel,
+    key::PayOrder,
+    model,
 };
 use identity::{
     NameFault,
@@ -30,6 +38,7 @@ struct NewKeyPage {
     name: String,
     groups: Vec<GroupChoice>,
     expiries: Vec<ExpiryChoice>,
+    pay_orders: Vec<pay::Choice>,
     limits: Fields,
     faults: Faults,
 }
@@ -60,7 +69,6 @@ struct IssuedPage<'a> {
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Form {
     name: String,
     #[serde(default)]
@@ -68,21 +76,9 @@ pub(crate) struct Form {
     #[serde(default)]
     expiry: String,
     #[serde(default)]
-    spend: String,
-    #[serde(default)]
-    window: String,
-    #[serde(default)]
-    calls: String,
-}
-
-impl Form {
-    fn limits(&self) -> Fields {
-        Fields {
-            spend: self.spend.clone(),
-            window: self.window.clone(),
-            calls: self.calls.clone(),
-        }
-    }
+    pay_order: String,
+    #[serde(flatten)]
+    limits: Fields,
 }
 
 /// The form.
@@ -91,7 +87,12 @@ pub(crate) async fn show(console: State, page: Page, member: SignedIn) -> Answer
         return Err(Error::NotFound);
     }
 
-    reply::page(&form_page(&console.db, page, Form::default(), Faults::none()).await?)
+    let form = Form {
+        pay_order: pay::word(usual(&console.db, &member, console.clock.now()).await?).to_owned(),
+        ..Form::default()
+    };
+
+    reply::page(&form_page(&console.db, page, form, Faults::none()).await?)
 }
 
 /// Makes the key and shows it this once.
@@ -102,7 +103,8 @@ pub(crate) async fn submit(
     Protected(form): Protected<Form>,
 ) -> Answer {
     let (db, now) = (&console.db, console.clock.now());
-    let (order, limits) = match parse(&form, now) {
+    let usual = usual(db, &member, now).await?;
+    let (order, limits) = match parse(&form, usual, now) {
         Ok(parsed) => parsed,
         Err(faults) => return reply::refused(&form_page(db, page, form, faults).await?),
     };
@@ -148,7 +150,17 @@ async fn limit(
     }
 }
 
-fn parse(form: &Form, now: Timestamp) -> Result<(IssueKey, Vec<Limit>), Faults> {
+/// What pays for a new key's calls where its form says nothing: what the first plan with a word on it says.
+async fn usual(db: &Database, member: &SignedIn, now: Timestamp) -> Result<PayOrder, DbErr> {
+    let plans = subscription::current(db, member.tenant(), now).await?;
+    let said = plans
+        .iter()
+        .filter_map(|current| Plan::from_json(&current.version.document).ok())
+        .find_map(|plan| plan.pay_order());
+    Ok(said.unwrap_or(PayOrder::PlanThenWallet))
+}
+
+fn parse(form: &Form, usual: PayOrder, now: Timestamp) -> Result<(IssueKey, Vec<Limit>), Faults> {
     let mut faults = Faults::none();
     let name = KeyName::parse(&form.name).map_err(|fault| match fault {
         NameFault::Empty => phrase("name-empty"),
@@ -166,12 +178,13 @@ fn parse(form: &Form, now: Timestamp) -> Result<(IssueKey, Vec<Limit>), Faults> 
             .map(Some),
     };
     let expires_at = faults.take("expiry", expiry(&form.expiry, now));
-    let limits = form.limits().read(&mut faults);
+    let limits = form.limits.read(&mut faults);
     match (name, group, expires_at, limits) {
         (Some(name), Some(group), Some(expires_at), Some(limits)) => {
             let order = IssueKey {
                 group,
                 expires_at,
+                pay_order: pay::parse(&form.pay_order).unwrap_or(usual),
                 ..IssueKey::named(name)
             };
             Ok((order, limits))
@@ -244,7 +257,14 @@ async fn form_page(
         let factor = format::factor(group.multiplier_ppm);
         GroupChoice {
             title: group.title,
-            note: page.say_with("group-factor", "factor", &factor),
+            note: match clients_of(&group.clients) {
+                clients if clients.is_empty() => page.say_with("group-factor", "factor", &factor),
+                clients => page.say_phrase(
+                    &phrase("group-factor-clients")
+                        .with("factor", factor)
+                        .with("clients", clients),
+                ),
+            },
             chosen: if form.group.is_empty() {
                 group.is_default
             } else {
@@ -256,7 +276,8 @@ async fn form_page(
     Ok(NewKeyPage {
         groups: choices.collect(),
         expiries: expiries(&form.expiry),
-        limits: form.limits(),
+        pay_orders: pay::choices(&form.pay_order),
+        limits: form.limits,
         name: form.name,
         page,
         faults,
@@ -286,6 +307,13 @@ async fn show_once(
         clients: connect::clients(&target),
         page: page.clone(),
     })
+}
+
+/// The clients that a group is for, as a list for reading; nothing where it takes all.
+fn clients_of(policy: &str) -> String {
+    let rules: Vec<Rule> = serde_json::from_str(policy).unwrap_or_default();
+    let names: Vec<String> = rules.iter().map(Rule::to_string).collect();
+    names.join(", ")
 }
 
 /// Names of the chat models on sale in a group, the newest first.

@@ -3,7 +3,9 @@
 pub(crate) mod change;
 mod connect;
 pub(crate) mod issue;
+pub(crate) mod limits;
 pub(crate) mod list;
+pub(in crate::pages) mod pay;
 pub(crate) mod revoke;
 
 use entity::key::Model;

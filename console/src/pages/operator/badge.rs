@@ -65,7 +65,7 @@ pub(super) const fn grant(status: grant::Status) -> Badge {
     }
 }
 
-pub(super) const fn source(source: grant::Source) -> Phrase {
+pub(crate) const fn source(source: grant::Source) -> Phrase {
     match source {
         grant::Source::Paid => phrase("op-source-paid"),
         grant::Source::Promo => phrase("op-source-promo"),
@@ -91,6 +91,16 @@ pub(super) const fn price_source(source: price_version::Source) -> Phrase {
         price_version::Source::Table => phrase("op-model-price-source-table"),
         price_version::Source::Sandbox => phrase("op-model-price-source-sandbox"),
     }
+}
+
+/// A price whose time has not come.
+pub(super) const fn price_planned() -> Badge {
+    badge("note", "op-price-is-planned")
+}
+
+/// The price that holds.
+pub(super) const fn price_present() -> Badge {
+    badge("good", "op-price-is-present")
 }
 
 pub(super) const fn group(status: group::Status) -> Badge {

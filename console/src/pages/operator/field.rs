@@ -87,6 +87,24 @@ pub(super) fn factor(value: &str) -> Result<i64, Phrase> {
     }
 }
 
+/// The first moment of a day written `YYYY-MM-DD`, in UTC, whenever that is.
+pub(super) fn first_of_day(value: &str) -> Result<Timestamp, Phrase> {
+    let day = NaiveDate::from_str(value.trim()).map_err(|_| phrase("op-fault-date"))?;
+    let start = day.and_hms_opt(0, 0, 0);
+    let start = start.ok_or_else(|| phrase("op-fault-date"))?;
+    Ok(Timestamp::from_datetime(start.and_utc()))
+}
+
+/// The first moment of a day written `YYYY-MM-DD`, in UTC; today's has passed, so it means now.
+pub(super) fn start_of_day(value: &str, now: Timestamp) -> Result<Timestamp, Phrase> {
+    let start = first_of_day(value)?;
+    if start.to_datetime().date_naive() < now.to_datetime().date_naive() {
+        Err(phrase("op-fault-range"))
+    } else {
+        Ok(start.max(now))
+    }
+}
+
 /// The last moment of a day written `YYYY-MM-DD`, in UTC; it has to lie ahead of `now`.
 pub(super) fn end_of_day(value: &str, now: Timestamp) -> Result<Timestamp, Phrase> {
     let day = NaiveDate::from_str(value.trim()).map_err(|_| phrase("op-fault-date"))?;
@@ -99,6 +117,16 @@ pub(super) fn end_of_day(value: &str, now: Timestamp) -> Result<Timestamp, Phras
         Ok(end)
     } else {
         Err(phrase("op-fault-range"))
+    }
+}
+
+/// The three letters of a currency, in lower case.
+pub(super) fn currency(text: &str) -> Result<String, Phrase> {
+    let text = text.trim().to_lowercase();
+    if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        Ok(text)
+    } else {
+        Err(phrase("op-fault-currency"))
     }
 }
 
@@ -125,6 +153,16 @@ pub(super) fn lines(value: &str) -> Vec<String> {
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Patterns of model names, apart by spaces, commas or lines.
+pub(in crate::pages) fn patterns(value: &str) -> Vec<String> {
+    let apart = |c: char| c.is_whitespace() || c == ',';
+    value
+        .split(apart)
+        .filter(|text| !text.is_empty())
         .map(str::to_owned)
         .collect()
 }
@@ -179,6 +217,13 @@ mod tests {
 
         assert_eq!(end.to_datetime().to_rfc3339(), "2026-11-22T00:00:00+00:00");
         assert_eq!(last_day(end), "2026-11-21");
+        assert_eq!(start_of_day("2026-11-18", now).ok(), Some(now));
+        let start = start_of_day("2026-11-21", now).expect("a day ahead");
+        assert_eq!(
+            start.to_datetime().to_rfc3339(),
+            "2026-11-21T00:00:00+00:00"
+        );
+        assert!(start_of_day("2026-11-17", now).is_err());
         assert!(end_of_day("2020-01-01", now).is_err());
         assert!(end_of_day("21.11.2026", now).is_err());
     }

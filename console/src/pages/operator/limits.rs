@@ -20,6 +20,7 @@ pub(super) struct LimitsPage {
     /// Whether there is a credit line to set.
     pub(super) has_line: bool,
     pub(super) form: Entered,
+    pub(super) limits: Fields,
     pub(super) faults: Faults,
 }
 
@@ -29,34 +30,25 @@ pub(super) struct LimitsPage {
 pub(crate) struct Entered {
     pub(super) line: String,
     pub(super) monthly: String,
-    pub(super) spend: String,
-    pub(super) window: String,
-    pub(super) calls: String,
+    pub(super) open_holds: String,
     pub(super) reason: String,
+    #[serde(flatten)]
+    pub(super) limits: Fields,
 }
 
 /// What an operator wishes.
 pub(super) struct Wish {
     pub(super) line: Credits,
     pub(super) monthly: Option<Credits>,
+    pub(super) open_holds: Option<u32>,
     pub(super) limits: Vec<Limit>,
     pub(super) reason: Reason,
 }
 
 impl Entered {
-    pub(super) fn fields(&self) -> Fields {
-        Fields {
-            spend: self.spend.clone(),
-            window: self.window.clone(),
-            calls: self.calls.clone(),
-        }
-    }
-
-    pub(super) fn filled(fields: Fields) -> Self {
+    pub(super) fn filled(limits: Fields) -> Self {
         Self {
-            spend: fields.spend,
-            window: fields.window,
-            calls: fields.calls,
+            limits,
             ..Self::default()
         }
     }
@@ -66,12 +58,15 @@ impl Entered {
         let line = faults.take("line", field::optional(&self.line, field::credits));
         let monthly = field::optional(&self.monthly, field::some_credits);
         let monthly = faults.take("monthly", monthly);
-        let limits = self.fields().read(&mut faults);
+        let most = |text: &str| field::number(text, 1..=1_000_000);
+        let open_holds = faults.take("open_holds", field::optional(&self.open_holds, most));
+        let limits = self.limits.read(&mut faults);
         let reason = faults.take("reason", field::reason(&self.reason));
-        match (line, monthly, limits, reason) {
-            (Some(line), Some(monthly), Some(limits), Some(reason)) => Ok(Wish {
+        match (line, monthly, open_holds, limits, reason) {
+            (Some(line), Some(monthly), Some(open_holds), Some(limits), Some(reason)) => Ok(Wish {
                 line: line.unwrap_or(Credits::ZERO),
                 monthly,
+                open_holds: open_holds.and_then(|most| u32::try_from(most).ok()),
                 limits,
                 reason,
             }),

@@ -5,9 +5,11 @@
 
 pub(crate) mod audit;
 pub(crate) mod badge;
+pub(crate) mod call;
 pub(crate) mod channel;
 pub(crate) mod code;
 mod confirm;
+pub(crate) mod doubts;
 pub(super) mod field;
 pub(crate) mod group;
 mod limits;

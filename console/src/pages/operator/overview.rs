@@ -3,12 +3,15 @@
 use crate::{
     Error,
     frame::{Answer, Page, State, Support, reply},
+    pages::operator::channel::difference,
     words::{Phrase, format, phrase},
 };
 use askama::Template;
+use billing::audit::nightly;
 use entity::{
-    Credits, Database, Platform, Scoped, Timestamp, channel, channel_model, grant, group_channel,
-    key, model, order, payment_inbox, rejection, tenant, usage, wallet,
+    Credits, Database, Platform, Scoped, Timestamp, channel, channel_check, channel_key,
+    channel_model, grant, group_channel, key, model, order, payment_inbox, rejection, tenant,
+    usage, wallet,
 };
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QuerySelect, Select,
@@ -25,10 +28,17 @@ struct Overview {
     steps: Vec<Step>,
     ready: bool,
     troubles: Vec<Phrase>,
+    broken: Option<Broken>,
     day: Day,
     tenants: String,
     wallets: format::Amount,
     debt: format::Amount,
+}
+
+/// Laws of the ledger that the last audit found broken.
+struct Broken {
+    found: format::Moment,
+    laws: Vec<String>,
 }
 
 struct Step {
@@ -58,6 +68,7 @@ pub(crate) async fn show(page: Page, _support: Support, console: State) -> Answe
         ready: steps.iter().all(|step| step.done),
         steps,
         troubles: troubles(db).await?,
+        broken: broken(db).await?,
         day: day(db, console.clock.now()).await?,
         tenants: count(tenant::Entity::every().count(db.read()).await?),
         wallets: format::amount(posted),
@@ -122,6 +133,15 @@ async fn steps(db: &Database) -> Result<Vec<Step>, DbErr> {
     ])
 }
 
+async fn broken(db: &Database) -> Result<Option<Broken>, DbErr> {
+    let found = nightly::last(db).await?;
+    let broken = found.filter(|found| !found.broken.is_empty());
+    Ok(broken.map(|found| Broken {
+        found: format::moment(found.at),
+        laws: found.broken,
+    }))
+}
+
 async fn troubles(db: &Database) -> Result<Vec<Phrase>, DbErr> {
     let reader = db.read();
     let mut troubles = Vec::new();
@@ -136,6 +156,11 @@ async fn troubles(db: &Database) -> Result<Vec<Phrase>, DbErr> {
                 .with("reason", channel.status_reason.unwrap_or_default()),
         );
     }
+    troubles.extend(looked_at(db).await?);
+    let refused = channel_key::Entity::every()
+        .filter(channel_key::Column::Status.eq(channel_key::Status::Refused))
+        .count(reader)
+        .await?;
     let unpriced = model::Entity::every()
         .filter(model::Column::Status.eq(model::Status::Hidden))
         .count(reader)
@@ -149,6 +174,7 @@ async fn troubles(db: &Database) -> Result<Vec<Phrase>, DbErr> {
         .count(reader)
         .await?;
     for (number, words) in [
+        (refused, phrase("op-trouble-keys")),
         (unpriced, phrase("op-trouble-unpriced")),
         (dead, phrase("op-trouble-inbox")),
         (review, phrase("op-trouble-review")),
@@ -159,6 +185,42 @@ async fn troubles(db: &Database) -> Result<Vec<Phrase>, DbErr> {
     }
     Ok(troubles)
 }
+
+/// Channels that did not answer three times in a row, and those whose provider has new models.
+async fn looked_at(db: &Database) -> Result<Vec<Phrase>, DbErr> {
+    let reader = db.read();
+    let active = channel::Entity::every()
+        .filter(channel::Column::Status.eq(channel::Status::Active))
+        .all(reader)
+        .await?;
+    let checks = channel_check::Entity::every().all(reader).await?;
+    let served = channel_model::Entity::every().all(reader).await?;
+    let mut troubles = Vec::new();
+    for channel in active {
+        let Some(check) = checks.iter().find(|check| check.channel_id == channel.id) else {
+            continue;
+        };
+        if check.failures >= FAILURES_TOLD {
+            let fault = check.fault.clone().unwrap_or_default();
+            let trouble = phrase("op-trouble-check").with("name", channel.name.clone());
+            troubles.push(trouble.with("reason", fault));
+        }
+        let names: Vec<&str> = served
+            .iter()
+            .filter(|row| row.channel_id == channel.id)
+            .map(|row| row.upstream_name.as_str())
+            .collect();
+        let new = difference::new(check, &names).len();
+        if new > 0 {
+            let trouble = phrase("op-trouble-listed").with("name", channel.name);
+            troubles.push(trouble.count("count", i64::try_from(new).unwrap_or(i64::MAX)));
+        }
+    }
+    Ok(troubles)
+}
+
+/// Looks in a row that fail before anybody is told.
+const FAILURES_TOLD: i64 = 3;
 
 async fn day(db: &Database, now: Timestamp) -> Result<Day, Error> {
     let since = now.minus(DAY);
@@ -184,7 +246,7 @@ async fn day(db: &Database, now: Timestamp) -> Result<Day, Error> {
 }
 
 /// The sum of a column of integers, as credits.
-async fn sum<E: EntityTrait>(
+pub(super) async fn sum<E: EntityTrait>(
     rows: Select<E>,
     column: E::Column,
     db: &Database,
@@ -199,6 +261,7 @@ async fn sum<E: EntityTrait>(
     Ok(Credits::from_nanos(total.flatten().unwrap_or_default()))
 }
 
-fn count(rows: u64) -> String {
+/// A number of rows, for reading.
+pub(super) fn count(rows: u64) -> String {
     format::count(i64::try_from(rows).unwrap_or(i64::MAX))
 }

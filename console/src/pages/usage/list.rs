@@ -31,6 +31,8 @@ struct UsagePage {
     calls: Vec<Call>,
     newer: String,
     older: String,
+    /// The export of the same filter.
+    csv: String,
 }
 
 struct Choice {
@@ -57,7 +59,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    fn filter(&self) -> Filter {
+    pub(crate) fn filter(&self) -> Filter {
         Filter {
             key: self.key.parse().ok(),
             model: self.model.parse().ok(),
@@ -76,19 +78,28 @@ impl Query {
 
     /// The address of another page of the same filter.
     fn at(&self, cursor: &str, id: &str) -> String {
-        let query = form_urlencoded::Serializer::new(String::new())
+        let query = self.pairs().append_pair(cursor, id).finish();
+        format!("/console/usage?{query}")
+    }
+
+    /// The address of the export of the same filter.
+    fn csv(&self) -> String {
+        format!("/console/usage.csv?{}", self.pairs().finish())
+    }
+
+    fn pairs(&self) -> form_urlencoded::Serializer<'_, String> {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        pairs
             .append_pair("key", &self.key)
             .append_pair("model", &self.model)
             .append_pair("from", &self.from)
-            .append_pair("until", &self.until)
-            .append_pair(cursor, id)
-            .finish();
-        format!("/console/usage?{query}")
+            .append_pair("until", &self.until);
+        pairs
     }
 }
 
 /// The start of a day in UTC, or of one `days` later.
-fn midnight(date: &str, days: u64) -> Option<Timestamp> {
+pub(crate) fn midnight(date: &str, days: u64) -> Option<Timestamp> {
     let day = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
     let day = day.checked_add_days(chrono::Days::new(days))?;
     Some(Timestamp::from_datetime(
@@ -119,6 +130,7 @@ pub(crate) async fn show(
         calls: rows::read(db, tenant, found).await?,
         newer,
         older,
+        csv: query.csv(),
         page,
     })
 }

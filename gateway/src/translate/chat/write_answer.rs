@@ -64,7 +64,8 @@ impl Writer {
 
     fn open(&mut self, item: usize, opening: Opening, out: &mut Vec<u8>) {
         let said = match opening {
-            Opening::Text => Said::Content,
+            // Only a Responses caller can ask for a compaction.
+            Opening::Text | Opening::Compaction => Said::Content,
             Opening::Refusal => Said::Refusal,
             Opening::Thought => Said::Thought,
             Opening::Call(call) => {
@@ -178,7 +179,7 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
             Item::Refusal(text) => refusal.push_str(text),
             Item::Call(call) => calls.push(call_value(call)),
             Item::Text { citations, .. } => annotations.extend(citations.iter().map(annotation)),
-            Item::Search(_) => {}
+            Item::Search(_) | Item::Compaction(_) => {}
         }
     }
     let text = answer.text();

@@ -132,7 +132,9 @@ impl Writer {
                 self.said.anything = true;
                 match block.opening {
                     Opening::Refusal => self.said.refusals = true,
-                    Opening::Text | Opening::Call(_) => self.said.others = true,
+                    Opening::Text | Opening::Compaction | Opening::Call(_) => {
+                        self.said.others = true;
+                    }
                     Opening::Thought => {}
                 }
                 let opener = block.opener();
@@ -229,7 +231,9 @@ impl Block {
     fn opener(&self) -> Value {
         match &self.opening {
             Opening::Thought => json!({"type": "thinking", "thinking": "", "signature": ""}),
-            Opening::Text | Opening::Refusal => json!({"type": "text", "text": ""}),
+            Opening::Text | Opening::Refusal | Opening::Compaction => {
+                json!({"type": "text", "text": ""})
+            }
             Opening::Call(call) => {
                 json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
             }
@@ -242,7 +246,9 @@ impl Block {
                 self.thought.push_str(text);
                 json!({"type": "thinking_delta", "thinking": text})
             }
-            Opening::Text | Opening::Refusal => json!({"type": "text_delta", "text": text}),
+            Opening::Text | Opening::Refusal | Opening::Compaction => {
+                json!({"type": "text_delta", "text": text})
+            }
             Opening::Call(_) => json!({"type": "input_json_delta", "partial_json": text}),
         }
     }
@@ -296,7 +302,7 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
                 others = true;
                 content.push(tool_use(call));
             }
-            Item::Text { .. } | Item::Refusal(_) | Item::Search(_) => {}
+            Item::Text { .. } | Item::Refusal(_) | Item::Search(_) | Item::Compaction(_) => {}
         }
     }
     if content.is_empty() {

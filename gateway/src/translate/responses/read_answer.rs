@@ -170,7 +170,7 @@ impl Reader {
                 Opening::Text => self.summary.texts = true,
                 Opening::Refusal => self.summary.refusals = true,
                 Opening::Call(_) => self.summary.calls = true,
-                Opening::Thought => {}
+                Opening::Thought | Opening::Compaction => {}
             }
             let item = self.next;
             self.next += 1;

@@ -7,6 +7,7 @@ use super::{
     read_request::{read_format, read_tools},
 };
 use crate::translate::{
+    compact::Compaction,
     media,
     neutral::{
         Audio, Call, CallResult, Effort, File, Image, Kind, Part, Request, Role, Source, Thought,
@@ -19,9 +20,17 @@ use crate::translate::{
 pub(super) fn read_items(items: &[Value], request: &mut Request) -> Result<(), Reject> {
     for (index, item) in items.iter().enumerate() {
         let at = format!("input[{index}]");
+        if is_trigger(item) && index + 1 == items.len() {
+            request.compaction = Some(Compaction::Trigger);
+            continue;
+        }
         read_item(object(item, &at)?, &at, request)?;
     }
     Ok(())
+}
+
+fn is_trigger(item: &Value) -> bool {
+    item.get("type").and_then(Value::as_str) == Some("compaction_trigger")
 }
 
 fn read_item(item: &Map<String, Value>, at: &str, request: &mut Request) -> Result<(), Reject> {
@@ -74,7 +83,13 @@ fn read_item(item: &Map<String, Value>, at: &str, request: &mut Request) -> Resu
                 request.format = read_format(format)?;
             }
         }
-        "item_reference" | "compaction" | "compaction_summary" | "compaction_trigger" => {
+        "compaction_trigger" => {
+            return Err(Reject::new(
+                at,
+                format!("`{at}` is a `compaction_trigger`, which can only be the last item"),
+            ));
+        }
+        "item_reference" | "compaction" | "compaction_summary" => {
             return Err(Reject::new(
                 at,
                 format!(

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{item, write_response::response};
 use crate::translate::{
     answer::{Answer, Citation, Ending, Event, Fault, Item, Opaque, Opening},
-    fault,
+    compact, fault,
     neutral::{Call, Kind},
     voice::{Voice, event, incomplete_reason},
 };
@@ -42,6 +42,7 @@ enum Body {
     Refusal,
     Call(Call),
     Search,
+    Compaction,
 }
 
 impl Writer {
@@ -108,6 +109,7 @@ impl Writer {
             Opening::Refusal => ("msg", Body::Refusal),
             Opening::Call(call) if call.kind == Kind::Custom => ("ctc", Body::Call(call)),
             Opening::Call(call) => ("fc", Body::Call(call)),
+            Opening::Compaction => ("cmp", Body::Compaction),
         };
         let output = self.items.len();
         let id = item::id(prefix, &self.voice, output);
@@ -115,6 +117,7 @@ impl Writer {
             Body::Thought => json!({"id": id, "type": "reasoning", "summary": []}),
             Body::Text | Body::Refusal => item::message(&id, "in_progress", &[]),
             Body::Call(call) => item::call(call, &id, "in_progress"),
+            Body::Compaction => compact::item(&id, "", &self.voice),
             Body::Search => Value::Null,
         };
         self.items.push(OpenItem {
@@ -157,7 +160,7 @@ impl Writer {
                 json!({"item_id": id, "output_index": place, "content_index": 0,
                        "part": item::refusal("")}),
             ),
-            Body::Call(_) | Body::Search => return,
+            Body::Call(_) | Body::Search | Body::Compaction => return,
         };
         self.send(kind, fields, out);
     }
@@ -192,7 +195,7 @@ impl Writer {
                 ),
                 Kind::LocalShell | Kind::Shell | Kind::ApplyPatch | Kind::ToolSearch => return,
             },
-            Body::Search => return,
+            Body::Search | Body::Compaction => return,
         };
         self.send(kind, fields, out);
     }
@@ -279,7 +282,7 @@ impl Writer {
                     Kind::LocalShell | Kind::Shell | Kind::ApplyPatch | Kind::ToolSearch => {}
                 }
             }
-            Body::Thought | Body::Search => {}
+            Body::Thought | Body::Search | Body::Compaction => {}
         }
     }
 
@@ -300,6 +303,7 @@ impl Writer {
                 item::call(&call, &open.id, status)
             }
             Body::Search => item::search(&open.id, &open.text),
+            Body::Compaction => compact::item(&open.id, &open.text, &self.voice),
         }
     }
 
@@ -398,6 +402,7 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
             }
             Item::Call(call) => item::call(call, &id("fc"), "completed"),
             Item::Search(query) => item::search(&id("ws"), query),
+            Item::Compaction(text) => compact::item(&id("cmp"), text, voice),
         });
     }
     let has_words = answer

@@ -67,7 +67,7 @@ impl Entered {
             }
             _ => None,
         };
-        if preset.own_name().is_some() && self.secret.trim().is_empty() {
+        if !preset.is_open && self.secret.trim().is_empty() {
             faults.add("secret", phrase("op-fault-required"));
         }
         match (name, base_url) {
@@ -77,6 +77,7 @@ impl Entered {
                 kind: preset.kind,
                 base_url,
                 secret,
+                options: preset.options(),
             }),
             _ => Err(faults),
         }

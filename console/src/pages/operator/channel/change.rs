@@ -1,21 +1,25 @@
 //! One channel: its settings, its models in short, and its test.
 
-use super::secret;
+use super::{difference, options, secret};
 use crate::{
     Console, Error,
     frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
     pages::operator::{
         badge::{self, Badge},
-        field,
+        field, overview,
     },
     words::{Phrase, format, phrase},
 };
 use actix_web::web;
 use askama::Template;
 use billing::shop::channel::{ChangeChannel, ChangeChannelError, SealedSecret, change};
-use entity::{ChannelId, Platform, channel, channel::Kind, channel_model, model};
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
+use entity::{
+    ChannelId, Platform, Scoped, attempt, channel, channel::Kind, channel_check, channel_key,
+    channel_model, model, usage,
+};
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde::Deserialize;
+use std::time::Duration;
 
 #[derive(Template)]
 #[template(path = "page/operator/channel.html")]
@@ -30,8 +34,44 @@ struct Channel {
     sandbox: bool,
     secret_note: Phrase,
     models: Vec<String>,
+    keys: Vec<Key>,
+    health: Option<Health>,
+    spend: Spend,
+    options: options::Entered,
+    limit_names: Vec<Choice>,
     form: Entered,
     faults: Faults,
+}
+
+/// A further key; never more of it than its end.
+struct Key {
+    id: String,
+    hint: String,
+    since: String,
+    refused: Option<String>,
+}
+
+/// How the channel was last found.
+struct Health {
+    at: format::Moment,
+    tone: &'static str,
+    said: Phrase,
+    new: Vec<String>,
+    gone: Vec<String>,
+}
+
+/// What the channel did in the last thirty days.
+struct Spend {
+    calls: String,
+    charged: format::Amount,
+    cost: format::Amount,
+    vain: String,
+}
+
+/// A name of the output limit to choose.
+struct Choice {
+    word: &'static str,
+    chosen: bool,
 }
 
 /// The form as sent.
@@ -72,6 +112,7 @@ impl Entered {
                 Ok(ChangeChannel {
                     channel: channel.id,
                     name,
+                    moved: secret::host(&base_url) != secret::host(&channel.base_url),
                     base_url,
                     secret,
                     priority,
@@ -170,7 +211,18 @@ async fn view(
         _ => phrase("op-channel-secret-none"),
     };
 
+    let options = options::Entered::of(&channel);
+    let limit_names = options::LIMIT_NAMES.iter().map(|word| Choice {
+        word,
+        chosen: options.output_limit == *word,
+    });
+
     Ok(Channel {
+        limit_names: limit_names.collect(),
+        keys: keys(console, channel.id).await?,
+        health: health(console, channel.id, &served).await?,
+        spend: spend(console, channel.id).await?,
+        options,
         page,
         address: super::address(channel.id),
         kind: badge::channel_kind(channel.kind),
@@ -185,3 +237,82 @@ async fn view(
         faults,
     })
 }
+
+async fn keys(console: &Console, channel: ChannelId) -> Result<Vec<Key>, Error> {
+    let rows = channel_key::Entity::every()
+        .filter(channel_key::Column::ChannelId.eq(channel))
+        .order_by_asc(channel_key::Column::Id)
+        .all(console.db.read())
+        .await?;
+    let rows = rows.into_iter().map(|row| Key {
+        id: row.id.to_string(),
+        since: format::day(row.created_at),
+        refused: (row.status == channel_key::Status::Refused)
+            .then(|| row.status_reason.unwrap_or_default()),
+        hint: row.hint,
+    });
+    Ok(rows.collect())
+}
+
+async fn health(
+    console: &Console,
+    channel: ChannelId,
+    served: &[channel_model::Model],
+) -> Result<Option<Health>, Error> {
+    let check = channel_check::Entity::every()
+        .filter(channel_check::Column::ChannelId.eq(channel))
+        .one(console.db.read())
+        .await?;
+    Ok(check.map(|check| {
+        let listed = difference::names(check.listed.as_deref());
+        let served: Vec<&str> = served
+            .iter()
+            .map(|row| row.upstream_name.as_str())
+            .collect();
+        let (tone, said) = match &check.fault {
+            None => (
+                "good",
+                phrase("op-channel-health-good").count("ms", check.took_ms),
+            ),
+            Some(fault) => (
+                "bad",
+                phrase("op-channel-health-bad")
+                    .count("count", check.failures)
+                    .with("reason", fault.as_str()),
+            ),
+        };
+        Health {
+            at: format::moment(check.checked_at),
+            tone,
+            said,
+            new: difference::new(&check, &served),
+            gone: difference::gone(&listed, &served),
+        }
+    }))
+}
+
+async fn spend(console: &Console, channel: ChannelId) -> Result<Spend, Error> {
+    let since = console.clock.now().minus(MONTH);
+    let calls = || {
+        usage::Entity::across_tenants()
+            .filter(usage::Column::ChannelId.eq(channel))
+            .filter(usage::Column::StartedAt.gte(since))
+    };
+    let vain = || {
+        attempt::Entity::every()
+            .filter(attempt::Column::ChannelId.eq(channel))
+            .filter(attempt::Column::CreatedAt.gte(since))
+    };
+    let db = &console.db;
+    let cost = overview::sum(calls(), usage::Column::ProviderCost, db).await?;
+    let lost = overview::sum(vain(), attempt::Column::Cost, db).await?;
+    Ok(Spend {
+        calls: overview::count(calls().count(db.read()).await?),
+        charged: format::amount(overview::sum(calls(), usage::Column::Charge, db).await?),
+        cost: format::amount(cost.checked_add(lost).unwrap_or(cost)),
+        vain: overview::count(vain().count(db.read()).await?),
+    })
+}
+
+/// What the page looks back on.
+const MONTH: Duration = Duration::from_hours(30 * 24);

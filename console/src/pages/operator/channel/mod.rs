@@ -2,14 +2,18 @@
 
 pub(crate) mod add;
 pub(crate) mod change;
+pub(super) mod difference;
 pub(crate) mod disable;
 pub(crate) mod enable;
+pub(crate) mod ignore;
+pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod models;
+pub(crate) mod options;
 mod preset;
 mod secret;
 pub(crate) mod test;
-mod upstream;
+pub(crate) mod upstream;
 
 use crate::{Console, Error};
 use entity::{ChannelId, Platform, channel};

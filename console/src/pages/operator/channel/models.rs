@@ -83,7 +83,7 @@ pub(crate) async fn show(
         // What it has is known without asking anybody.
         (Kind::Sandbox, _) => (Some(PriceTable::shipped().names_of(SANDBOX_VENDOR)), None),
         (_, true) => (None, None),
-        (_, false) => match upstream::models(&console, &channel).await {
+        (_, false) => match upstream::models(console.wire(), &channel).await {
             Ok(names) => (Some(names), None),
             Err(fault) => (None, Some(fault)),
         },

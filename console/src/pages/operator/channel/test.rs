@@ -1,14 +1,13 @@
 //! One small real call over a channel, and what came of it.
 
-use super::upstream;
+use super::upstream::{self, Wire};
 use crate::{
-    Console, Error,
     frame::{Answer, Operator, Protected, State, Tone, reply},
     words::{Phrase, phrase},
 };
 use actix_web::web;
-use entity::{ChannelId, Platform, channel, channel::Kind, channel_model, model};
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
+use entity::{ChannelId, Database, Platform, channel, channel::Kind, channel_model, model};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder};
 use serde::Deserialize;
 use std::time::Instant;
 
@@ -28,7 +27,7 @@ pub(crate) async fn submit(
 ) -> Answer {
     let channel = super::found(&console, path.into_inner()).await?;
 
-    let (tone, told) = match run(&console, &channel, &form.0.model).await? {
+    let (tone, told) = match run(&console.db, console.wire(), &channel, &form.0.model).await? {
         Ok(told) => (Tone::Good, told),
         Err(told) => (Tone::Bad, told),
     };
@@ -36,21 +35,23 @@ pub(crate) async fn submit(
     Ok(reply::see_other(super::address(channel.id)).flash(tone, told))
 }
 
-async fn run(
-    console: &Console,
+/// The call itself, and what to say of it.
+pub(crate) async fn run(
+    db: &Database,
+    wire: Wire<'_>,
     channel: &channel::Model,
     model: &str,
-) -> Result<Result<Phrase, Phrase>, Error> {
+) -> Result<Result<Phrase, Phrase>, DbErr> {
     if channel.kind == Kind::Sandbox {
         return Ok(Ok(phrase("op-channel-test-sandbox")));
     }
-    let Some((model, upstream_name)) = chosen(console, channel.id, model).await? else {
-        let listed = upstream::models(console, channel).await;
+    let Some((model, upstream_name)) = chosen(db, channel.id, model).await? else {
+        let listed = upstream::models(wire, channel).await;
         return Ok(listed.map(|_| phrase("op-channel-test-no-model")));
     };
 
     let begun = Instant::now();
-    let outcome = upstream::call(console, channel, model.kind, &upstream_name).await;
+    let outcome = upstream::call(wire, channel, model.kind, &upstream_name).await;
     let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     Ok(outcome.map(|()| {
         phrase("op-channel-test-good")
@@ -61,18 +62,18 @@ async fn run(
 
 /// The model of this name that the channel serves, else its first that chats, else its first.
 async fn chosen(
-    console: &Console,
+    db: &Database,
     channel: ChannelId,
     name: &str,
-) -> Result<Option<(model::Model, String)>, Error> {
+) -> Result<Option<(model::Model, String)>, DbErr> {
     let served = channel_model::Entity::every()
         .filter(channel_model::Column::ChannelId.eq(channel))
-        .all(console.db.read())
+        .all(db.read())
         .await?;
     let models = model::Entity::every()
         .filter(model::Column::Id.is_in(served.iter().map(|served| served.model_id)))
         .order_by_asc(model::Column::Name)
-        .all(console.db.read())
+        .all(db.read())
         .await?;
     let wished = models.iter().position(|model| model.name == name);
     let chats = models

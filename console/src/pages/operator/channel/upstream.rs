@@ -2,14 +2,15 @@
 //! that say what to mend.
 
 use super::secret;
-use crate::{
-    Console,
-    words::{Phrase, phrase},
+use crate::words::{Phrase, phrase};
+use entity::{
+    channel,
+    channel::{Kind, Options, Quirks},
+    model,
 };
-use entity::{channel, channel::Kind, model};
-use identity::seal::{Sealed, open_channel_secret};
+use identity::seal::{MasterKey, Sealed, open_channel_secret};
 use outbound::{
-    Call, Method, SendError, StatusCode,
+    Call, HeaderName, Method, Outbound, SendError, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
     provider::{self, Endpoint},
 };
@@ -23,6 +24,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// How much of a provider's own words is shown.
 const DETAIL_CHARS: usize = 200;
+
+/// What is needed to speak with a provider.
+#[derive(Clone, Copy)]
+pub(crate) struct Wire<'a> {
+    pub(crate) outbound: &'a Outbound,
+    pub(crate) master: &'a MasterKey,
+}
 
 /// A provider's answer.
 struct Told {
@@ -41,11 +49,11 @@ struct Entry {
 }
 
 /// The names of the models that the provider lists.
-pub(super) async fn models(
-    console: &Console,
+pub(crate) async fn models(
+    wire: Wire<'_>,
     channel: &channel::Model,
 ) -> Result<Vec<String>, Phrase> {
-    let told = ask(console, channel, Endpoint::Models, None).await?;
+    let told = ask(wire, channel, Endpoint::Models, None).await?;
     if !told.status.is_success() {
         return Err(explained(&told, None));
     }
@@ -63,14 +71,20 @@ pub(super) async fn models(
 }
 
 /// Makes the smallest call there is to a model.
-pub(super) async fn call(
-    console: &Console,
+pub(crate) async fn call(
+    wire: Wire<'_>,
     channel: &channel::Model,
     kind: model::Kind,
     upstream_name: &str,
 ) -> Result<(), Phrase> {
-    let (endpoint, body) = smallest(channel.kind, kind, upstream_name);
-    let told = ask(console, channel, endpoint, Some(body)).await?;
+    let (endpoint, mut body) = smallest(channel.kind, kind, upstream_name);
+    let limit = Options::parse(&channel.options).quirks.output_limit;
+    if let (Endpoint::Chat, Some(limit), Some(fields)) = (endpoint, limit, body.as_object_mut())
+        && let Some(most) = fields.remove("max_tokens")
+    {
+        fields.insert(limit.field().to_owned(), most);
+    }
+    let told = ask(wire, channel, endpoint, Some(body)).await?;
     if !told.status.is_success() {
         return Err(explained(&told, Some(upstream_name)));
     }
@@ -79,7 +93,7 @@ pub(super) async fn call(
     let field = match endpoint {
         Endpoint::Chat => "choices",
         Endpoint::Messages => "content",
-        Endpoint::Responses => "output",
+        Endpoint::Responses | Endpoint::Compact => "output",
         Endpoint::CountTokens => "input_tokens",
         Endpoint::Embeddings | Endpoint::Models => "data",
     };
@@ -114,7 +128,7 @@ fn smallest(channel: Kind, kind: model::Kind, name: &str) -> (Endpoint, serde_js
 }
 
 async fn ask(
-    console: &Console,
+    wire: Wire<'_>,
     channel: &channel::Model,
     endpoint: Endpoint,
     body: Option<serde_json::Value>,
@@ -126,22 +140,35 @@ async fn ask(
         Kind::Sandbox => return Err(phrase("op-channel-test-sandbox")),
     };
     let base = Url::parse(&channel.base_url).map_err(|_| phrase("op-fault-url"))?;
-    let mut headers = credential(console, channel, kind)?;
+    let options = Options::parse(&channel.options);
+    let mut headers = credential(wire, channel, kind, &options.quirks)?;
     let method = if body.is_some() {
         Method::POST
     } else {
         Method::GET
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in &options.headers {
+        let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        if let (Ok(name), Ok(value)) = (name, value)
+            && provider::may_be_set(name.as_str())
+        {
+            headers.insert(name, value);
+        }
+    }
     let call = Call {
         method,
-        url: provider::endpoint(kind, &base, endpoint),
+        url: address(&options.quirks, provider::endpoint(kind, &base, endpoint)),
         headers,
         body: body.map(|body| body.to_string().into()).unwrap_or_default(),
         header_timeout: Some(LIMIT),
+        proxy: options
+            .proxy
+            .as_deref()
+            .and_then(|proxy| Url::parse(proxy).ok()),
     };
 
-    let answer = console
+    let answer = wire
         .outbound
         .send(call)
         .await
@@ -154,23 +181,31 @@ async fn ask(
     Ok(Told { status, body })
 }
 
+fn address(quirks: &Quirks, mut url: Url) -> Url {
+    if let Some(version) = &quirks.api_version {
+        url.query_pairs_mut().append_pair("api-version", version);
+    }
+    url
+}
+
 fn credential(
-    console: &Console,
+    wire: Wire<'_>,
     channel: &channel::Model,
     kind: provider::Kind,
+    quirks: &Quirks,
 ) -> Result<HeaderMap, Phrase> {
     let Some(sealed) = channel.secret.clone() else {
         return Ok(HeaderMap::new());
     };
     let host = secret::host(&channel.base_url);
-    let opened = open_channel_secret(
-        &console.master,
-        channel.id,
-        &host,
-        &Sealed::from_bytes(sealed),
-    )
-    .map_err(|_| phrase("op-channel-test-secret"))?;
-    provider::credential(kind, opened.expose()).ok_or_else(|| phrase("op-channel-test-secret"))
+    let opened = open_channel_secret(wire.master, channel.id, &host, &Sealed::from_bytes(sealed))
+        .map_err(|_| phrase("op-channel-test-secret"))?;
+    let headers = if quirks.api_key_header {
+        provider::api_key(opened.expose())
+    } else {
+        provider::credential(kind, opened.expose())
+    };
+    headers.ok_or_else(|| phrase("op-channel-test-secret"))
 }
 
 fn unreached(error: &SendError) -> Phrase {

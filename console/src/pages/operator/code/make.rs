@@ -51,6 +51,9 @@ pub(crate) struct Entered {
     periods: String,
     size: String,
     uses: String,
+    /// Codes of the batch that one member may redeem.
+    per_member: String,
+    starts: String,
     ends: String,
     /// `page` or `file`: how the codes are wanted.
     answer: String,
@@ -67,16 +70,28 @@ impl Entered {
         let gives = self.gives(&mut faults);
         let size = faults.take("size", within(&self.size, SIZE_MAX));
         let uses = faults.take("uses", within(&self.uses, 1_000_000));
+        let most = |text: &str| within(text, SIZE_MAX);
+        let per_member = faults.take("per_member", field::optional(&self.per_member, most));
+        let start = |day: &str| field::start_of_day(day, now);
+        let starts_at = faults.take("starts", field::optional(&self.starts, start));
         let end = |day: &str| field::end_of_day(day, now);
         let ends_at = faults.take("ends", field::optional(&self.ends, end));
-        match (name, gives, size, uses, ends_at) {
-            (Some(name), Some(gives), Some(size), Some(max_uses), Some(ends_at)) => Ok(NewBatch {
+        let times = starts_at.zip(ends_at);
+        match (name, gives, size, uses.zip(per_member), times) {
+            (
+                Some(name),
+                Some(gives),
+                Some(size),
+                Some((max_uses, most_per_member)),
+                Some((starts_at, ends_at)),
+            ) => Ok(NewBatch {
                 id: CodeBatchId::fresh(),
                 name,
                 gives,
                 size,
                 max_uses,
-                starts_at: None,
+                most_per_member,
+                starts_at,
                 ends_at,
                 operator: operator.0.person(),
             }),
@@ -185,6 +200,7 @@ fn fault(error: BatchError) -> Result<Faults, Error> {
     Ok(match error {
         BatchError::Name => Faults::of("name", phrase("op-fault-required")),
         BatchError::Size => Faults::of("size", range),
+        BatchError::PerMember => Faults::of("per_member", range),
         BatchError::Uses => Faults::of("uses", range),
         BatchError::Amount => Faults::of("credits", range),
         BatchError::ValidDays => Faults::of("valid_days", range),

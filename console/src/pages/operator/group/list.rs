@@ -7,7 +7,11 @@ use crate::{
     words::format,
 };
 use askama::Template;
-use entity::{Database, Platform, Scoped, channel, group, group_channel, key, model};
+use entity::{
+    Database, Platform, Scoped, channel,
+    group::{self, client::Rule},
+    group_channel, key, model,
+};
 use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use std::collections::HashMap;
 
@@ -27,6 +31,7 @@ struct Row {
     multiplier: String,
     default_model: Option<String>,
     channels: Vec<String>,
+    clients: Vec<String>,
     keys: String,
 }
 
@@ -77,6 +82,11 @@ async fn rows(db: &Database) -> Result<Vec<Row>, Error> {
             default_model: group
                 .default_model_id
                 .and_then(|id| models.get(&id).cloned()),
+            clients: serde_json::from_str::<Vec<Rule>>(&group.clients)
+                .unwrap_or_default()
+                .iter()
+                .map(Rule::to_string)
+                .collect(),
             channels,
             keys: format::count(i64::try_from(keys).unwrap_or(i64::MAX)),
             is_default: group.is_default,

@@ -77,6 +77,7 @@ fn view(page: Page, named: &Named, form: Entered, faults: Faults) -> LimitsPage 
         title: phrase("op-limits-title").with("name", named.name.as_str()),
         back: tenant::address(named.member.tenant_id),
         has_line: false,
+        limits: form.limits.clone(),
         form,
         faults,
     }

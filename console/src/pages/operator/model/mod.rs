@@ -4,6 +4,7 @@ pub(crate) mod block;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod price;
+mod price_form;
 pub(crate) mod unblock;
 
 use crate::{Console, Error};

@@ -1,23 +1,17 @@
-//! Sets a model's price by hand, and shows the earlier ones.
+//! Sets a model's price by hand, now or from a later moment on, and shows the others.
 
+use super::price_form::{Entered, Field};
 use crate::{
     Error,
     frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::{badge, field},
+    pages::operator::badge::{self, Badge},
     words::{Phrase, format, phrase},
 };
 use actix_web::web;
 use askama::Template;
-use billing::{
-    rating::Tiers,
-    shop::{
-        model::{NewPrice, SetPriceError, set_price},
-        price_table::ListPrice,
-    },
-};
-use entity::{Credits, Database, ModelId, Platform, model, price_version};
+use billing::shop::model::{SetPriceError, sale_of, set_price};
+use entity::{Credits, Database, ModelId, Platform, Timestamp, model, price_version};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde::Deserialize;
 
 const HISTORY_ROWS: u64 = 20;
 
@@ -26,98 +20,23 @@ const HISTORY_ROWS: u64 = 20;
 struct Price {
     page: Page,
     name: String,
+    sale: Vec<Field>,
+    further: Vec<Field>,
+    cost: Vec<Field>,
     form: Entered,
     faults: Faults,
-    long: Option<Phrase>,
     history: Vec<Earlier>,
 }
 
 struct Earlier {
     since: format::Moment,
+    badge: Option<Badge>,
     input: String,
     output: String,
     cache_read: Option<String>,
+    more: Vec<Phrase>,
     source: Phrase,
     note: String,
-}
-
-/// The form as sent.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Entered {
-    input: String,
-    output: String,
-    cache_read: String,
-    cache_write_short: String,
-    cache_write_long: String,
-    per_request: String,
-    note: String,
-}
-
-impl Entered {
-    fn of(price: &price_version::Model) -> Self {
-        let credits = |nanos: i64| Credits::from_nanos(nanos).to_string();
-        let optional = |nanos: Option<i64>| nanos.map(credits).unwrap_or_default();
-        Self {
-            input: credits(price.input),
-            output: credits(price.output),
-            cache_read: optional(price.cache_read),
-            cache_write_short: optional(price.cache_write_short),
-            cache_write_long: optional(price.cache_write_long),
-            per_request: credits(price.per_request),
-            note: String::new(),
-        }
-    }
-
-    fn read(
-        &self,
-        model: ModelId,
-        before: Option<&price_version::Model>,
-    ) -> Result<NewPrice, Faults> {
-        let mut faults = Faults::none();
-        let optional = |value: &str| field::optional(value, field::credits);
-        let input = faults.take("input", field::credits(&self.input));
-        let output = faults.take("output", field::credits(&self.output));
-        let cache_read = faults.take("cache_read", optional(&self.cache_read));
-        let short = faults.take("cache_write_short", optional(&self.cache_write_short));
-        let long = faults.take("cache_write_long", optional(&self.cache_write_long));
-        let per_request = faults.take("per_request", optional(&self.per_request));
-        let (Some(input), Some(output), Some(per_request)) = (input, output, per_request) else {
-            return Err(faults);
-        };
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-
-        Ok(NewPrice {
-            model,
-            sale: ListPrice {
-                input,
-                cache_read: cache_read.flatten(),
-                cache_write_short: short.flatten(),
-                cache_write_long: long.flatten(),
-                output,
-            },
-            long_prompt: None,
-            per_request: per_request.unwrap_or(Credits::ZERO),
-            cost: before.and_then(cost),
-            source: price_version::Source::Manual,
-            note: Some(self.note.trim().chars().take(200).collect::<String>())
-                .filter(|note| !note.is_empty()),
-        })
-    }
-}
-
-/// What the upstream takes does not change with what callers pay.
-fn cost(price: &price_version::Model) -> Option<ListPrice> {
-    let credits = |nanos: Option<i64>| nanos.map(Credits::from_nanos);
-    Some(ListPrice {
-        input: credits(price.cost_input)?,
-        cache_read: credits(price.cost_cache_read),
-        cache_write_short: credits(price.cost_cache_write_short),
-        cache_write_long: credits(price.cost_cache_write_long),
-        output: credits(price.cost_output)?,
-    })
 }
 
 /// The form, filled with the present price.
@@ -129,9 +48,11 @@ pub(crate) async fn show(
 ) -> Answer {
     let model = super::found(&console, path.into_inner()).await?;
     let history = history(&console.db, model.id).await?;
-    let form = history.first().map(Entered::of).unwrap_or_default();
+    let now = console.clock.now();
+    let present = in_force(&history, now).or_else(|| history.first());
+    let form = present.map(Entered::of).unwrap_or_default();
 
-    reply::page(&view(page, model, form, Faults::none(), &history))
+    reply::page(&view(page, model, form, Faults::none(), (&history, now)))
 }
 
 /// The form sent.
@@ -144,24 +65,38 @@ pub(crate) async fn submit(
 ) -> Answer {
     let model = super::found(&console, path.into_inner()).await?;
     let history = history(&console.db, model.id).await?;
+    let now = console.clock.now();
     let Protected(form) = form;
-    let price = match form.read(model.id, history.first()) {
+    let price = match form.read(model.id, now) {
         Ok(price) => price,
-        Err(faults) => return reply::refused(&view(page, model, form, faults, &history)),
+        Err(faults) => {
+            return reply::refused(&view(page, model, form, faults, (&history, now)));
+        }
     };
 
-    let outcome = set_price(&console.db, price, operator.0.actor(), console.clock.now()).await;
+    let planned = price.effective_at.is_some();
+    let outcome = set_price(&console.db, price, operator.0.actor(), now).await;
 
-    match outcome {
-        Ok(_) => Ok(reply::see_other(super::LIST)
-            .flash(Tone::Good, phrase("op-price-done").with("name", model.name))),
-        Err(SetPriceError::OutOfRange) => {
-            let faults = Faults::of("input", phrase("op-fault-price"));
-            reply::refused(&view(page, model, form, faults, &history))
+    let faults = match outcome {
+        Ok(_) => {
+            let done = if planned {
+                phrase("op-price-planned")
+            } else {
+                phrase("op-price-done")
+            };
+            return Ok(
+                reply::see_other(super::LIST).flash(Tone::Good, done.with("name", model.name))
+            );
         }
-        Err(SetPriceError::NoModel) => Err(Error::NotFound),
-        Err(SetPriceError::Store(error)) => Err(Error::Store(error)),
-    }
+        Err(SetPriceError::OutOfRange) => Faults::of("input", phrase("op-fault-price")),
+        Err(SetPriceError::Lengths) => {
+            Faults::of("lengths", phrase("op-fault-lengths").with("line", ""))
+        }
+        Err(SetPriceError::Moment) => Faults::of("from", phrase("op-fault-moment")),
+        Err(SetPriceError::NoModel) => return Err(Error::NotFound),
+        Err(SetPriceError::Store(error)) => return Err(Error::Store(error)),
+    };
+    reply::refused(&view(page, model, form, faults, (&history, now)))
 }
 
 async fn history(db: &Database, model: ModelId) -> Result<Vec<price_version::Model>, Error> {
@@ -175,33 +110,40 @@ async fn history(db: &Database, model: ModelId) -> Result<Vec<price_version::Mod
     Ok(prices)
 }
 
+/// Of prices, the latest first, the one that holds now.
+fn in_force(history: &[price_version::Model], now: Timestamp) -> Option<&price_version::Model> {
+    history.iter().find(|price| price.effective_at <= now)
+}
+
 fn view(
     page: Page,
     model: model::Model,
     form: Entered,
     faults: Faults,
-    history: &[price_version::Model],
+    (history, now): (&[price_version::Model], Timestamp),
 ) -> Price {
+    let present = in_force(history, now).map(|price| price.id);
+    let [sale, further] = form.sale(&page);
     Price {
-        page,
         name: model.name,
+        sale,
+        further,
+        cost: form.cost(&page),
         form,
         faults,
-        long: history.first().and_then(long_prompt),
-        history: history.iter().map(Earlier::of).collect(),
+        history: history
+            .iter()
+            .map(|price| Earlier {
+                badge: if price.effective_at > now {
+                    Some(badge::price_planned())
+                } else {
+                    (present == Some(price.id)).then(badge::price_present)
+                },
+                ..Earlier::of(price)
+            })
+            .collect(),
+        page,
     }
-}
-
-fn long_prompt(price: &price_version::Model) -> Option<Phrase> {
-    let tiers: Tiers = serde_json::from_str(price.tiers.as_deref()?).ok()?;
-    let tier = tiers.long_context?;
-    let tokens = i64::try_from(tier.above).ok()?;
-    Some(
-        phrase("op-price-long")
-            .with("tokens", format::count(tokens))
-            .with("input", Credits::from_nanos(tier.input).to_string())
-            .with("output", Credits::from_nanos(tier.output).to_string()),
-    )
 }
 
 impl Earlier {
@@ -209,11 +151,50 @@ impl Earlier {
         let credits = |nanos: i64| format::credits(Credits::from_nanos(nanos));
         Self {
             since: format::moment(price.effective_at),
+            badge: None,
             input: credits(price.input),
             output: credits(price.output),
             cache_read: price.cache_read.map(credits),
+            more: more(price),
             source: badge::price_source(price.source),
             note: price.source_detail.clone().unwrap_or_default(),
         }
     }
+}
+
+/// What else a price states, each class by its name.
+pub(super) fn more(price: &price_version::Model) -> Vec<Phrase> {
+    let Ok(sheet) = sale_of(price) else {
+        return vec![phrase("op-price-broken")];
+    };
+    let base = &sheet.base;
+    let named = [
+        ("op-price-more-short", base.cache_write_short),
+        ("op-price-more-long", base.cache_write_long),
+        ("op-price-more-reasoning", base.reasoning),
+        ("op-price-more-input-audio", base.input_audio),
+        ("op-price-more-input-image", base.input_image),
+        ("op-price-more-output-audio", base.output_audio),
+        ("op-price-more-output-image", base.output_image),
+        ("op-price-more-web-search", base.web_search),
+        ("op-price-more-file-search", base.file_search),
+        (
+            "op-price-more-request",
+            Some(sheet.per_request).filter(|price| price.is_positive()),
+        ),
+    ];
+    let classes = named.into_iter().filter_map(|(id, price)| {
+        let price = format::credits(price?);
+        Some(phrase(id).with("price", price))
+    });
+    let longer = sheet.long_prompt.iter().map(|(above, price)| {
+        phrase("op-import-long")
+            .with(
+                "tokens",
+                format::count(i64::try_from(*above).unwrap_or(i64::MAX)),
+            )
+            .with("input", price.input.to_string())
+            .with("output", price.output.to_string())
+    });
+    classes.chain(longer).collect()
 }

@@ -12,13 +12,15 @@ use entity::PlanId;
 struct Add {
     page: Page,
     form: Entered,
+    groups: Vec<(String, String)>,
     faults: Faults,
 }
 
 /// The form.
-pub(crate) async fn show(page: Page, _operator: Operator) -> Answer {
+pub(crate) async fn show(page: Page, _operator: Operator, console: State) -> Answer {
     reply::page(&Add {
         page,
+        groups: super::groups(&console.db).await?,
         form: Entered::default(),
         faults: Faults::none(),
     })
@@ -32,10 +34,16 @@ pub(crate) async fn submit(
     form: Protected<Entered>,
 ) -> Answer {
     let Protected(form) = form;
+    let groups = super::groups(&console.db).await?;
     let mut faults = Faults::none();
     let title = faults.take("title", field::text(&form.title, 80));
     let (Some(title), Some(terms)) = (title, form.read(None, &mut faults)) else {
-        return reply::refused(&Add { page, form, faults });
+        return reply::refused(&Add {
+            page,
+            form,
+            groups,
+            faults,
+        });
     };
 
     let order = NewPlan {
@@ -55,7 +63,12 @@ pub(crate) async fn submit(
         )),
         Err(error) => {
             let faults = terms::fault(error)?;
-            reply::refused(&Add { page, form, faults })
+            reply::refused(&Add {
+                page,
+                form,
+                groups,
+                faults,
+            })
         }
     }
 }

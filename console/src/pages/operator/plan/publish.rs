@@ -1,17 +1,21 @@
 //! One plan: its versions, and the form for the next one.
 
-use super::terms::{self, Entered, period_word};
+use super::{
+    status,
+    terms::{self, Entered, period_word},
+};
 use crate::{
-    Error,
     frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::badge::{self, Badge},
+    pages::{
+        clause,
+        operator::badge::{self, Badge},
+    },
     words::{Phrase, format, phrase},
 };
 use actix_web::web;
 use askama::Template;
 use billing::plan::{PlanDocument, publish_version, versions};
-use entity::{PlanId, Platform, plan, plan_version};
-use sea_orm::{ColumnTrait, QueryFilter};
+use entity::{PlanId, plan, plan_version};
 
 #[derive(Template)]
 #[template(path = "page/operator/plan.html")]
@@ -20,8 +24,11 @@ struct Plan {
     title: String,
     name: String,
     badge: Badge,
+    address: String,
+    moves: Vec<status::Move>,
     versions: Vec<Version>,
     form: Entered,
+    groups: Vec<(String, String)>,
     faults: Faults,
 }
 
@@ -30,7 +37,7 @@ struct Version {
     price: String,
     period: Phrase,
     allowance: String,
-    rules: String,
+    rules: Vec<Phrase>,
     created: format::Moment,
 }
 
@@ -41,11 +48,12 @@ pub(crate) async fn show(
     console: State,
     path: web::Path<PlanId>,
 ) -> Answer {
-    let plan = found(&console, path.into_inner()).await?;
+    let plan = super::found(&console.db, path.into_inner()).await?;
     let versions = versions(&console.db, plan.id).await?;
     let form = versions.first().map(Entered::of).unwrap_or_default();
 
-    reply::page(&view(page, plan, &versions, form, Faults::none()))
+    let groups = super::groups(&console.db).await?;
+    reply::page(&view(page, plan, &versions, (form, groups), Faults::none()))
 }
 
 /// The next version sent.
@@ -56,15 +64,16 @@ pub(crate) async fn submit(
     path: web::Path<PlanId>,
     form: Protected<Entered>,
 ) -> Answer {
-    let plan = found(&console, path.into_inner()).await?;
+    let plan = super::found(&console.db, path.into_inner()).await?;
     let versions = versions(&console.db, plan.id).await?;
     let Protected(form) = form;
+    let groups = super::groups(&console.db).await?;
     let before = versions
         .first()
         .and_then(|version| PlanDocument::from_json(&version.document).ok());
     let mut faults = Faults::none();
     let Some(terms) = form.read(before.as_ref(), &mut faults) else {
-        return reply::refused(&view(page, plan, &versions, form, faults));
+        return reply::refused(&view(page, plan, &versions, (form, groups), faults));
     };
 
     let (person, now) = (operator.0.person(), console.clock.now());
@@ -79,33 +88,28 @@ pub(crate) async fn submit(
         ),
         Err(error) => {
             let faults = terms::fault(error)?;
-            reply::refused(&view(page, plan, &versions, form, faults))
+            reply::refused(&view(page, plan, &versions, (form, groups), faults))
         }
     }
-}
-
-async fn found(console: &State, id: PlanId) -> Result<plan::Model, Error> {
-    plan::Entity::every()
-        .filter(plan::Column::Id.eq(id))
-        .one(console.db.read())
-        .await?
-        .ok_or(Error::NotFound)
 }
 
 fn view(
     page: Page,
     plan: plan::Model,
     versions: &[plan_version::Model],
-    form: Entered,
+    (form, groups): (Entered, Vec<(String, String)>),
     faults: Faults,
 ) -> Plan {
     Plan {
         page,
+        address: format!("{}/{}", super::LIST, plan.id),
+        moves: status::moves(plan.status),
         badge: badge::plan(plan.status),
         title: plan.title,
         name: plan.name,
         versions: versions.iter().map(Version::of).collect(),
         form,
+        groups,
         faults,
     }
 }
@@ -117,7 +121,7 @@ impl Version {
             price: crate::pages::operator::order::money(version.price_minor, &version.currency),
             period: period_word(version.period),
             allowance: format::credits(version.allowance),
-            rules: version.document.clone(),
+            rules: clause::words(&version.document),
             created: format::moment(version.created_at),
         }
     }

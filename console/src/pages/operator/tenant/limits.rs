@@ -32,6 +32,9 @@ pub(crate) async fn show(
         if !wallet.credit_line.is_zero() {
             form.line = wallet.credit_line.to_string();
         }
+        if let Some(most) = wallet.max_open_holds {
+            form.open_holds = most.to_string();
+        }
         let monthly = cap::list(db, tenant.id, Whose::CreditLine(wallet.id)).await?;
         for cap in monthly {
             if let Limit::Quota {
@@ -62,15 +65,12 @@ pub(crate) async fn submit(
         Err(faults) => return reply::refused(&view(page, &tenant, form, faults)),
     };
     let (db, now) = (&console.db, console.clock.now());
-    let wallet = ledger::wallet_of(db, tenant.id).await?;
     let (_, others) = Fields::of(cap::list(db, tenant.id, Whose::Tenant).await?);
 
     let limits = Limits {
         credit_line: wish.line,
         credit_line_monthly: wish.monthly,
-        max_open_holds: wallet
-            .and_then(|wallet| wallet.max_open_holds)
-            .and_then(|most| u32::try_from(most).ok()),
+        max_open_holds: wish.open_holds,
         own: wish.limits.into_iter().chain(others).collect(),
     };
     let reason = wish.reason.as_str().to_owned();
@@ -95,6 +95,7 @@ fn view(page: Page, tenant: &tenant::Model, form: Entered, faults: Faults) -> Li
         title: phrase("op-limits-title").with("name", tenant.name.as_str()),
         back: super::address(tenant.id),
         has_line: true,
+        limits: form.limits.clone(),
         form,
         faults,
     }

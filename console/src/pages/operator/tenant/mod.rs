@@ -2,11 +2,17 @@
 
 pub(crate) mod add_member;
 pub(crate) mod adjust;
+pub(crate) mod end_plan;
+pub(crate) mod give_plan;
+pub(crate) mod grant;
 pub(crate) mod limits;
 pub(crate) mod list;
+pub(crate) mod multiplier;
 pub(crate) mod resume;
 pub(crate) mod show;
+pub(crate) mod statement;
 pub(crate) mod suspend;
+pub(crate) mod write_off;
 
 use crate::{Console, Error, pages::operator::reasoned::Outcome};
 use entity::{Platform, TenantId, tenant};

@@ -12,7 +12,7 @@ use crate::{
 use actix_web::web;
 use askama::Template;
 use entity::{
-    Database, Platform, Scoped, TenantId, Timestamp, grant, member, model, person, plan,
+    Credits, Database, Platform, Scoped, TenantId, Timestamp, grant, member, model, person, plan,
     plan_version, subscription, tenant, usage,
 };
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -30,6 +30,8 @@ struct Tenant {
     badge: Badge,
     reason: Option<String>,
     suspended: bool,
+    /// None where it is the list price.
+    multiplier: Option<String>,
     balance: Balance,
     members: Vec<Member>,
     grants: Vec<Grant>,
@@ -42,6 +44,7 @@ struct Balance {
     posted: format::Amount,
     held: format::Amount,
     debt: format::Amount,
+    owes: bool,
 }
 
 struct Member {
@@ -67,18 +70,21 @@ struct Grant {
 }
 
 struct Subscribed {
+    id: String,
     title: String,
     version: Phrase,
     until: String,
 }
 
 struct Call {
+    id: String,
     time: format::Moment,
     model: String,
     client: String,
     tokens_in: String,
     tokens_out: String,
     charge: format::Amount,
+    margin: Option<format::Amount>,
 }
 
 /// The page.
@@ -97,6 +103,8 @@ pub(crate) async fn show(
         address: super::address(tenant.id),
         kind: badge::tenant_kind(tenant.kind),
         badge: badge::tenant(tenant.status),
+        multiplier: (tenant.multiplier_ppm != tenant::LIST_PPM)
+            .then(|| format::factor(tenant.multiplier_ppm)),
         suspended: tenant.status == tenant::Status::Suspended,
         balance: balance(db, tenant.id, now).await?,
         members: members(db, tenant.id).await?,
@@ -115,6 +123,7 @@ async fn balance(db: &Database, tenant: TenantId, now: Timestamp) -> Result<Bala
         posted: format::amount(balance.posted),
         held: format::amount(balance.held),
         debt: format::amount(balance.debt),
+        owes: balance.debt.is_positive(),
     })
 }
 
@@ -197,6 +206,7 @@ async fn plans(db: &Database, tenant: TenantId) -> Result<Vec<Subscribed>, Error
         .filter_map(|copy| {
             let version = versions.get(&copy.plan_version_id)?;
             Some(Subscribed {
+                id: copy.id.to_string(),
                 title: plans.get(&version.plan_id)?.clone(),
                 version: phrase("op-plan-version").count("version", version.version),
                 until: format::day(copy.period_end),
@@ -230,12 +240,17 @@ async fn calls(db: &Database, tenant: TenantId) -> Result<Vec<Call>, Error> {
             .into_iter()
             .fold(call.input_tokens, i64::saturating_add);
             Call {
+                id: call.id.to_string(),
                 time: format::moment(call.started_at),
                 model: names.get(&call.model_id).cloned().unwrap_or_default(),
                 client: call.client_kind,
                 tokens_in: format::count(input),
                 tokens_out: format::count(call.output_tokens),
                 charge: format::amount(call.charge),
+                margin: call
+                    .provider_cost
+                    .and_then(|cost| call.charge.checked_sub(Credits::from_nanos(cost)))
+                    .map(format::amount),
             }
         })
         .collect())

@@ -1,0 +1,1 @@
+//! The battery: the ledger tried by force. Every test lives in `it/`.

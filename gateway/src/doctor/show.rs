@@ -1,0 +1,250 @@
+//! `GET /v1/doctor`: the checks on the very request that asks, and the last refusals of its key. Only reads, and counts
+//! against the same limit per key as other questions.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Data},
+};
+use entity::{Scoped, Timestamp, rejection, rejection::Fix};
+use identity::key::CallerRow;
+use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Case, Finding, Misfit, ModelFit, State, diagnose};
+use crate::{
+    call::not_read,
+    caller::sent,
+    catalog::{Group, Snapshot, Unfit},
+    error::{Refusal, render},
+    gateway::Gateway,
+    reply::Visit,
+    stray::shape_of,
+};
+
+/// Refusals that are told at most.
+const RECENT: u64 = 10;
+
+/// What may be asked.
+#[derive(Debug, Default, Deserialize)]
+struct Question {
+    /// The model that the client is set to.
+    #[serde(default)]
+    model: String,
+    /// The path that the client asks, where it is another.
+    #[serde(default)]
+    path: String,
+}
+
+/// Answers with every check. Without a known key the status is that of the refusal, and the checks stand beside it.
+pub(crate) async fn show(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
+    let visit = Visit::new(&request, shape_of(&request, None), None);
+    let question = web::Query::<Question>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .unwrap_or_default();
+    let mut case = case_of(&gateway, &visit, &request, &question);
+
+    let caller = match gateway
+        .inner
+        .callers
+        .find(request.headers(), gateway.inner.clock.now())
+        .await
+    {
+        Ok(caller) => caller,
+        Err(denied) => return unknown(&gateway, &visit, &case, &denied.refusal),
+    };
+    match examined(&gateway, &visit, &caller, &question, &mut case).await {
+        Ok(recent) => {
+            let findings = diagnose(&case);
+            let good = findings.iter().all(|finding| finding.state != State::Bad);
+            visit.answer(200).json(json!({
+                "object": "doctor",
+                "ok": good,
+                "checks": checks(&findings),
+                "recent": recent,
+            }))
+        }
+        Err(refusal) => visit.refuse(&gateway, &refusal),
+    }
+}
+
+fn case_of(gateway: &Gateway, visit: &Visit, request: &HttpRequest, question: &Question) -> Case {
+    let (authorization, x_api_key) = sent(request.headers());
+    let path = if question.path.is_empty() {
+        request.path()
+    } else {
+        &question.path
+    };
+    Case {
+        client: visit.client.named(),
+        path: path.chars().take(200).collect(),
+        public_url: gateway.inner.config.public_url.clone(),
+        anthropic: visit.client.kind == "claude_code"
+            || visit.client.kind == "anthropic_sdk"
+            || request.headers().contains_key("anthropic-version"),
+        authorization,
+        x_api_key,
+        ..Case::default()
+    }
+}
+
+/// Fills in what depends on the key, and reads its last refusals.
+async fn examined(
+    gateway: &Gateway,
+    visit: &Visit,
+    caller: &Arc<CallerRow>,
+    question: &Question,
+    case: &mut Case,
+) -> Result<Vec<Value>, Refusal> {
+    let inner = &gateway.inner;
+    inner.questions.question(caller.key.id, inner.clock.now())?;
+    let snapshot = inner
+        .catalog
+        .current()
+        .await
+        .map_err(|error| not_read(&error))?;
+    let recent = recent(gateway, caller)
+        .await
+        .map_err(|error| not_read(&error))?;
+    let Some(group) = snapshot
+        .group(caller.key.group_id)
+        .filter(|group| group.active)
+    else {
+        return Ok(recent);
+    };
+
+    case.group = Some(group.title.clone());
+    case.accepts = group.clients.iter().map(ToString::to_string).collect();
+    case.misfit = group.takes_client(&visit.client).err().map(|unfit| {
+        let others = snapshot.other_groups(group.id);
+        let other = others
+            .into_iter()
+            .find(|other| other.takes_client(&visit.client).is_ok());
+        misfit(case, unfit, other)
+    });
+    case.model = Some(model_fit(&snapshot, group, visit, &question.model));
+    Ok(recent)
+}
+
+fn misfit(case: &Case, unfit: Unfit, other: Option<&Group>) -> Misfit {
+    let group = other.map(|other| other.title.clone());
+    let fix = match (unfit, &group) {
+        (Unfit::TooOld(least), _) => Fix::UpdateClient {
+            least: least.to_string(),
+        },
+        (Unfit::TooNew(most), _) => Fix::OlderClient {
+            most: most.to_string(),
+        },
+        (Unfit::Kind, Some(group)) => Fix::UseGroup {
+            group: group.clone(),
+        },
+        (Unfit::Kind, None) => Fix::UseClient {
+            clients: case.accepts.join(", "),
+        },
+    };
+    Misfit { fix, group }
+}
+
+fn model_fit(snapshot: &Snapshot, group: &Group, visit: &Visit, asked: &str) -> ModelFit {
+    let asked = asked.trim();
+    let model = if asked.is_empty() {
+        match &group.default_model {
+            Some(model) => model,
+            None => return ModelFit::Missing,
+        }
+    } else {
+        match snapshot.model(asked) {
+            Some(model) => model,
+            None => {
+                return ModelFit::Unknown {
+                    name: asked.chars().take(100).collect(),
+                    near: snapshot.names_near(asked, group),
+                };
+            }
+        }
+    };
+    let name = model.name.clone();
+    let fallback = group
+        .fallback
+        .and_then(|fallback| snapshot.group(fallback))
+        .is_some_and(|fallback| fallback.active && fallback.serves(model.id));
+    if group.serves(model.id) || fallback {
+        return ModelFit::Fits { name };
+    }
+    let others = snapshot.other_groups(group.id);
+    let other = others
+        .into_iter()
+        .find(|other| other.serves(model.id) && other.takes_client(&visit.client).is_ok());
+    ModelFit::Elsewhere {
+        name,
+        group: other.map(|other| other.title.clone()),
+    }
+}
+
+async fn recent(gateway: &Gateway, caller: &CallerRow) -> Result<Vec<Value>, DbErr> {
+    let rows = rejection::Entity::of(caller.key.tenant_id)
+        .filter(rejection::Column::KeyId.eq(caller.key.id))
+        .order_by_desc(rejection::Column::Id)
+        .limit(RECENT)
+        .all(gateway.inner.db.read())
+        .await?;
+    Ok(rows.iter().map(told).collect())
+}
+
+fn told(row: &rejection::Model) -> Value {
+    let headers: Value = row
+        .headers
+        .as_deref()
+        .and_then(|json| serde_json::from_str(json).ok())
+        .unwrap_or_default();
+    let fix = row.fix.as_deref().and_then(Fix::parse);
+    json!({
+        "at": moment(row.created_at),
+        "calls": row.calls,
+        "status": row.http_status,
+        "code": row.code,
+        "message": row.message,
+        "fix": fix.map(|fix| fix.to_string()),
+        "client": entity::group::client::name(&row.client_kind),
+        "model": row.model_name,
+        "path": row.path,
+        "headers": headers,
+    })
+}
+
+fn unknown(gateway: &Gateway, visit: &Visit, case: &Case, refusal: &Refusal) -> HttpResponse {
+    let refused = visit.refuse(gateway, refusal);
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+    let envelope = render(visit.shape, refusal, visit.id, &gateway.inner.links);
+    let mut body: Value = serde_json::from_slice(&envelope).unwrap_or_default();
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("object".to_owned(), "doctor".into());
+        fields.insert("ok".to_owned(), false.into());
+        fields.insert("checks".to_owned(), checks(&diagnose(case)));
+    }
+    let mut answer = HttpResponse::build(status);
+    for (name, value) in refused.headers() {
+        answer.append_header((name.clone(), value.clone()));
+    }
+    answer.body(body.to_string())
+}
+
+fn checks(findings: &[Finding]) -> Value {
+    let checks = findings.iter().map(|finding| {
+        json!({
+            "check": finding.check,
+            "state": finding.state,
+            "says": finding.says,
+            "fix": finding.fix.as_ref().map(ToString::to_string),
+        })
+    });
+    checks.collect()
+}
+
+fn moment(at: Timestamp) -> String {
+    at.to_datetime()
+        .to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
