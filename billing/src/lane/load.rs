@@ -5,14 +5,14 @@ use crate::{
     admission::{Allocation, Ask, Batch, Caller, Ending, Offer, Subscribed, Wallet},
     bulk,
     cap::{Cap, Limit},
-    ledger::{lock_in, open_in},
+    ledger::open_in,
     plan::Plan,
 };
 use chrono_tz::Tz;
 use entity::{
     Credits, GrantId, HoldId, KeyId, MemberId, ModelId, PlanVersionId, Platform, RuleId, Scoped,
     TenantId, Timestamp, WalletId, cap, grant, hold, hold_allocation, hold_window, key, member,
-    model, person, plan, plan_version, quota_counter, subscription, tenant, usage,
+    model, person, plan, plan_version, quota_counter, subscription, tenant, usage, wallet,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType,
@@ -110,7 +110,7 @@ async fn wallets(
 ) -> Result<HashMap<TenantId, Wallet>, DbErr> {
     let mut rows = Vec::new();
     for list in bulk::lists(wanted.tenants.iter().copied()) {
-        rows.extend(lock_in(tx, list).await?);
+        rows.extend(wallet::lock(tx, list).await?);
     }
     let there: BTreeSet<TenantId> = rows.iter().map(|row| row.tenant_id).collect();
     let missing: Vec<TenantId> = wanted.openers.difference(&there).copied().collect();
@@ -118,7 +118,7 @@ async fn wallets(
         let known = known_tenants(tx, missing).await?;
         open_in(tx, known.iter().copied(), now).await?;
         for list in bulk::lists(known) {
-            rows.extend(lock_in(tx, list).await?);
+            rows.extend(wallet::lock(tx, list).await?);
         }
     }
     let mut lots: HashMap<_, Vec<grant::Model>> = HashMap::new();
