@@ -7,3 +7,4 @@ mod ending;
 mod plan;
 mod price;
 mod scene;
+mod wallet;
