@@ -9,7 +9,7 @@ use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Budget, Cooldowns, Loads, Memory, Rates, Repeats, Turns},
+    call::{Budget, Cooldowns, Loads, Memory, Rates, Repeats, Strangers, Turns},
     caller::Callers,
     catalog::Catalog,
     error::Links,
@@ -106,6 +106,7 @@ pub(crate) struct Inner {
     pub(crate) refusals: Refusals,
     pub(crate) memory: Memory,
     pub(crate) repeats: Repeats,
+    pub(crate) strangers: Strangers,
     pub(crate) links: Links,
     pub(crate) config: Config,
     /// No new call is let in.
@@ -139,6 +140,7 @@ impl Gateway {
                 refusals: Refusals::default(),
                 memory: Memory::default(),
                 repeats: Repeats::default(),
+                strangers: Strangers::default(),
                 rates: Rates::default(),
                 questions: Rates::default(),
                 links: Links {

@@ -31,6 +31,7 @@ mod gateway_route;
 mod gateway_routing;
 mod gateway_stream;
 mod gateway_translate;
+mod gateway_upstream;
 mod gateway_usage;
 mod identity_account;
 mod identity_key;

@@ -24,6 +24,7 @@ mod repeat;
 mod route;
 mod run;
 mod settle;
+mod stranger;
 
 pub(crate) use budget::Budget;
 pub(crate) use cooldown::Cooldowns;
@@ -35,6 +36,7 @@ pub(crate) use rate::Rates;
 pub(crate) use refusal::not_read;
 pub(crate) use repeat::Repeats;
 pub(crate) use route::Turns;
+pub(crate) use stranger::Strangers;
 
 use std::sync::Arc;
 

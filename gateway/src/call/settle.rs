@@ -62,7 +62,11 @@ pub(super) fn end(
         let doubt = tap
             .anomaly()
             .map(|anomaly| anomaly.to_string())
-            .or_else(|| bill.doubt.clone());
+            .or_else(|| bill.doubt.clone())
+            .or_else(|| {
+                let strangers = &gateway.inner.strangers;
+                strangers.doubt(call, ended.channel, tap.named()?)
+            });
         if let Some(reason) = doubt {
             keep_doubt(gateway, call, ended.channel, bill.charge, reason);
         }
