@@ -9,3 +9,4 @@ pub(crate) mod size;
 pub(crate) mod sse;
 pub(crate) mod tap;
 pub(crate) mod usage;
+pub(crate) mod vector;

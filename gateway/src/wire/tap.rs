@@ -70,6 +70,8 @@ pub(crate) struct Tap {
     searches: Searches,
     /// The model that the answer says it is from.
     named: Option<String>,
+    /// The id of a response.
+    response: Option<String>,
 }
 
 /// Letters of a model's name that are kept.
@@ -103,12 +105,26 @@ impl Tap {
             text: TextCount::default(),
             searches: Searches::default(),
             named: None,
+            response: None,
         }
     }
 
     /// The model that the answer says it is from, where it says so.
     pub(crate) fn named(&self) -> Option<&str> {
         self.named.as_deref()
+    }
+
+    /// The id under which the upstream may keep the answer; responses only.
+    pub(crate) fn response(&self) -> Option<&str> {
+        self.response.as_deref()
+    }
+
+    fn note_response(&mut self, id: Option<&RawValue>) {
+        if self.protocol == Protocol::Responses && self.response.is_none() {
+            self.response = id
+                .map(text_of)
+                .filter(|id| (1..=LONGEST_NAME).contains(&id.len()));
+        }
     }
 
     fn note_name(&mut self, model: Option<&RawValue>) {
@@ -154,6 +170,7 @@ impl Tap {
             Protocol::Embeddings => whole.data,
         };
         self.note_name(whole.model);
+        self.note_response(whole.id);
         self.report(whole.usage);
         self.recount(whole.output);
         self.truncated = whole.is_truncated();
@@ -306,6 +323,7 @@ impl Tap {
             "response.completed" | "response.incomplete" => {
                 let response: Whole<'_> = serde_json::from_str(event.response?.get()).ok()?;
                 self.note_name(response.model);
+                self.note_response(response.id);
                 self.report(response.usage);
                 self.recount(response.output);
                 self.truncated = response.is_truncated();
@@ -442,6 +460,8 @@ impl TextCount {
 /// The union of all whole answers: each protocol keeps its answer under another name.
 #[derive(Deserialize)]
 struct Whole<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     #[serde(borrow)]
