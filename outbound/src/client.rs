@@ -140,7 +140,13 @@ impl Outbound {
         );
         let proxy = settings.proxy.as_ref();
         Ok(Self {
-            tls: client(&ground, settings, Reach::Public, &allowed, proxy.map(Trusted))?,
+            tls: client(
+                &ground,
+                settings,
+                Reach::Public,
+                &allowed,
+                proxy.map(Trusted),
+            )?,
             // Listed networks are near by definition; only public addresses are reached through the proxy.
             plain: client(&ground, settings, Reach::ListedOnly, &allowed, None)?,
             allowed,

@@ -114,8 +114,17 @@ async fn an_operator_says_whom_a_group_takes() {
             .contains(r#"value="2.1.39" aria-label="Claude Code: At least""#)
     );
     assert!(row.stops_when_left);
-    assert!(shown.text.contains(r#"name="stops_when_left" value="yes" checked"#));
-    assert_eq!(list.text.matches("stops at once when a client hangs up").count(), 1);
+    assert!(
+        shown
+            .text
+            .contains(r#"name="stops_when_left" value="yes" checked"#)
+    );
+    assert_eq!(
+        list.text
+            .matches("stops at once when a client hangs up")
+            .count(),
+        1
+    );
     assert!(shown.text.contains(r#"value="openclaw" checked"#));
     assert!(!shown.text.contains(r#"value="codex" checked"#));
     assert!(wrong.text.contains("up to four numbers"));

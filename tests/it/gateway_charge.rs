@@ -236,7 +236,10 @@ async fn vectors_come_as_asked_from_an_upstream_that_knows_one_form_only() {
     let gate = Gate::open().await;
     let answer = |one: Value, two: Value| {
         let data = json!([{"object": "embedding", "index": 0, "embedding": one}, {"object": "embedding", "index": 1, "embedding": two}]);
-        Answer::json(200, &json!({"object": "list", "data": data, "model": "e", "usage": {"prompt_tokens": 4, "total_tokens": 4}}))
+        Answer::json(
+            200,
+            &json!({"object": "list", "data": data, "model": "e", "usage": {"prompt_tokens": 4, "total_tokens": 4}}),
+        )
     };
     let floats = (json!([1.0, -0.5]), json!([0.25, 2.0]));
     // 1.0 is 00 00 80 3f, -0.5 is 00 00 00 bf, 0.25 is 00 00 80 3e and 2.0 is 00 00 00 40.
@@ -257,7 +260,8 @@ async fn vectors_come_as_asked_from_an_upstream_that_knows_one_form_only() {
         gate.add_model(&model, entity::model::Kind::Embedding).await;
         gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, &model)
             .await;
-        let body = json!({"model": model, "input": ["one two", "three four"], "encoding_format": form});
+        let body =
+            json!({"model": model, "input": ["one two", "three four"], "encoding_format": form});
 
         let found = gate.post("/v1/embeddings", &body).send().await;
 
@@ -268,7 +272,11 @@ async fn vectors_come_as_asked_from_an_upstream_that_knows_one_form_only() {
         );
         assert_eq!(&vectors, heard, "{what}");
         assert_eq!(found["usage"]["prompt_tokens"], 4, "{what}");
-        assert_eq!(upstream.requests()[0].body["encoding_format"], form, "{what}");
+        assert_eq!(
+            upstream.requests()[0].body["encoding_format"],
+            form,
+            "{what}"
+        );
         calls += 1;
         let row = gate.ended(calls).await.pop().expect("a row");
         assert_eq!(row.charge.nanos(), 4 * INPUT_NANOS, "{what}");

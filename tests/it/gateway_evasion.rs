@@ -12,11 +12,10 @@ use billing::{
     },
 };
 use entity::{
-    Actor, CodeBatchId, Credits, PersonId, Platform, Scoped,
+    Actor, CodeBatchId, Credits, PersonId, Scoped,
     channel::Kind,
     grant::{self, Source},
-    key, member,
-    model,
+    key, member, model,
     usage::{Finish, Outcome, Quality},
 };
 use identity::{
@@ -25,7 +24,7 @@ use identity::{
     person::{DisplayName, Locale, SignUp, sign_up},
 };
 use reqwest::Method;
-use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
+use sea_orm::PaginatorTrait;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -63,7 +62,8 @@ const IN_TWO: i64 = 50 * INPUT_NANOS + 40 * OUTPUT_NANOS;
 async fn several_answers_or_inputs_are_held_for_each_and_their_number_is_capped() {
     let gate = Gate::open().await;
     let upstream = Upstream::start([chat_whole()]);
-    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "many").await;
+    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "many")
+        .await;
     let mut calls = 0;
     for name in ["n", "best_of"] {
         let mut held = Vec::new();
@@ -73,10 +73,24 @@ async fn several_answers_or_inputs_are_held_for_each_and_their_number_is_capped(
             let answer = gate.post(CHAT, &body).send().await.expect("an answer");
             assert_eq!(answer.status(), 200, "B-4 {name} {number}");
             calls += 1;
-            held.push(gate.ended(calls).await.pop().expect("a row").hold_amount.nanos());
+            held.push(
+                gate.ended(calls)
+                    .await
+                    .pop()
+                    .expect("a row")
+                    .hold_amount
+                    .nanos(),
+            );
         }
         assert_eq!(held[1] - held[0], 3 * 50 * OUTPUT_NANOS, "B-4 {name}");
-        for wrong in [json!(0), json!(129), json!(-1), json!(1.5), json!("2"), json!([2])] {
+        for wrong in [
+            json!(0),
+            json!(129),
+            json!(-1),
+            json!(1.5),
+            json!("2"),
+            json!([2]),
+        ] {
             let mut body = asking("many", false);
             body[name] = wrong.clone();
             let refused = gate.post(CHAT, &body).send().await.expect("an answer");
@@ -93,11 +107,19 @@ async fn several_answers_or_inputs_are_held_for_each_and_their_number_is_capped(
     let mut held = Vec::new();
     for entries in [1, 64] {
         let answer = gate.post("/v1/embeddings", &batch(entries)).send().await;
-        assert_eq!(answer.expect("an answer").status(), 200, "B-4 batch of {entries}");
+        assert_eq!(
+            answer.expect("an answer").status(),
+            200,
+            "B-4 batch of {entries}"
+        );
         calls += 1;
         let row = gate.ended(calls).await.pop().expect("a row");
         let tokens = 3 * i64::try_from(entries).expect("small");
-        assert_eq!(row.charge.nanos(), tokens * INPUT_NANOS, "B-4 batch of {entries}");
+        assert_eq!(
+            row.charge.nanos(),
+            tokens * INPUT_NANOS,
+            "B-4 batch of {entries}"
+        );
         held.push(row.hold_amount.nanos());
         assert!(row.hold_amount >= row.charge, "B-4 batch of {entries}");
     }
@@ -113,7 +135,8 @@ async fn what_is_sold_apart_from_tokens_and_not_reported_is_refused() {
     let openai = Upstream::start([chat_whole()]);
     let claude = Upstream::start([chat_whole()]);
     gate.add_upstream(Kind::Openai, &openai.base, "gpt").await;
-    gate.add_upstream(Kind::Anthropic, &claude.base, "claude").await;
+    gate.add_upstream(Kind::Anthropic, &claude.base, "claude")
+        .await;
     let responses = |field: &str, value: Value| {
         let mut body = json!({"model": "gpt", "input": "one"});
         body[field] = value;
@@ -125,10 +148,34 @@ async fn what_is_sold_apart_from_tokens_and_not_reported_is_refused() {
         (MESSAGES, body)
     };
     let table = [
-        ("tools", responses("tools", json!([{"type": "code_interpreter", "container": {"type": "auto"}}]))),
-        ("tools", responses("tools", json!([{"type": "function", "name": "f"}, {"type": "image_generation"}]))),
-        ("tools", responses("tools", json!([{"type": "shell", "environment": {"type": "container_auto"}}]))),
-        ("tools", messages("tools", json!([{"type": "code_execution_20250825", "name": "code_execution"}]))),
+        (
+            "tools",
+            responses(
+                "tools",
+                json!([{"type": "code_interpreter", "container": {"type": "auto"}}]),
+            ),
+        ),
+        (
+            "tools",
+            responses(
+                "tools",
+                json!([{"type": "function", "name": "f"}, {"type": "image_generation"}]),
+            ),
+        ),
+        (
+            "tools",
+            responses(
+                "tools",
+                json!([{"type": "shell", "environment": {"type": "container_auto"}}]),
+            ),
+        ),
+        (
+            "tools",
+            messages(
+                "tools",
+                json!([{"type": "code_execution_20250825", "name": "code_execution"}]),
+            ),
+        ),
         ("service_tier", responses("service_tier", json!("priority"))),
         ("background", responses("background", json!(true))),
         ("speed", messages("speed", json!("fast"))),
@@ -138,22 +185,33 @@ async fn what_is_sold_apart_from_tokens_and_not_reported_is_refused() {
         let refused = gate.post(path, &body).send().await.expect("an answer");
         assert_eq!(refused.status(), 400, "B-10 {body}");
         assert_eq!(
-            refused.headers().get("x-tollgate-code").map(|code| code.as_bytes()),
+            refused
+                .headers()
+                .get("x-tollgate-code")
+                .map(|code| code.as_bytes()),
             Some(&b"invalid_request"[..]),
             "B-10 {body}"
         );
         let told: Value = refused.json().await.expect("JSON");
         assert!(
-            told["error"]["message"].as_str().is_some_and(|text| text.contains(field)),
+            told["error"]["message"]
+                .as_str()
+                .is_some_and(|text| text.contains(field)),
             "B-10 {told}"
         );
         if path == MESSAGES {
-            assert_eq!(told["error"]["type"], "invalid_request_error", "B-10 {told}");
+            assert_eq!(
+                told["error"]["type"], "invalid_request_error",
+                "B-10 {told}"
+            );
         } else {
             assert_eq!(told["error"]["param"], field, "B-10 {told}");
         }
     }
-    assert!(openai.requests().is_empty() && claude.requests().is_empty(), "B-10 nothing is sent");
+    assert!(
+        openai.requests().is_empty() && claude.requests().is_empty(),
+        "B-10 nothing is sent"
+    );
     assert_eq!(gate.ended_so_far().await, 0, "B-10 nothing is held");
     openai.stop().await;
     claude.stop().await;
@@ -171,8 +229,11 @@ async fn an_endpoint_or_model_without_a_price_is_not_there() {
         max_output: None,
         capabilities: Vec::new(),
     };
-    add(&gate.till.db, order, Actor::System, NOW).await.expect("a model");
-    gate.add_upstream(Kind::Openai, &upstream.base, "unpriced").await;
+    add(&gate.till.db, order, Actor::System, NOW)
+        .await
+        .expect("a model");
+    gate.add_upstream(Kind::Openai, &upstream.base, "unpriced")
+        .await;
     let paths = [
         "/v1/completions",
         "/v1/files",
@@ -196,14 +257,27 @@ async fn an_endpoint_or_model_without_a_price_is_not_there() {
         "/v1/organizations/api_keys",
     ];
     for path in paths {
-        let (status, code, message) =
-            refusal(gate.post(path, &asking("gpt", false)).send().await.expect("an answer")).await;
-        assert_eq!((status, code.as_str()), (404, "route_not_found"), "B-11 {path}: {message}");
+        let (status, code, message) = refusal(
+            gate.post(path, &asking("gpt", false))
+                .send()
+                .await
+                .expect("an answer"),
+        )
+        .await;
+        assert_eq!(
+            (status, code.as_str()),
+            (404, "route_not_found"),
+            "B-11 {path}: {message}"
+        );
     }
     let unpriced = gate.post(CHAT, &asking("unpriced", false)).send().await;
     let (status, code, message) = refusal(unpriced.expect("an answer")).await;
 
-    assert_eq!((status, code.as_str()), (503, "no_channel"), "B-11 {message}");
+    assert_eq!(
+        (status, code.as_str()),
+        (503, "no_channel"),
+        "B-11 {message}"
+    );
     assert!(message.contains("no price"), "B-11 {message}");
     assert!(upstream.requests().is_empty());
     assert_eq!(gate.ended_so_far().await, 0);
@@ -215,10 +289,15 @@ async fn an_endpoint_or_model_without_a_price_is_not_there() {
 async fn a_price_that_changes_under_a_running_call_is_the_next_calls() {
     let gate = Gate::open().await;
     let upstream = Upstream::start([chat_in_two()]);
-    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "m").await;
+    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "m")
+        .await;
     let model = gate.model("m").await.id;
     let call = async |dearer: bool| {
-        let mut answer = gate.post(CHAT, &asking("m", true)).send().await.expect("an answer");
+        let mut answer = gate
+            .post(CHAT, &asking("m", true))
+            .send()
+            .await
+            .expect("an answer");
         answer.chunk().await.expect("a piece").expect("a piece");
         if dearer {
             let per_million = |nanos: i64| Credits::from_nanos(nanos * 1_000_000);
@@ -227,9 +306,14 @@ async fn a_price_that_changes_under_a_running_call_is_the_next_calls() {
                 output: per_million(10 * OUTPUT_NANOS),
                 ..ListPrice::default()
             });
-            set_price(&gate.till.db, NewPrice::of(model, sheet), Actor::System, NOW)
-                .await
-                .expect("a price is set");
+            set_price(
+                &gate.till.db,
+                NewPrice::of(model, sheet),
+                Actor::System,
+                NOW,
+            )
+            .await
+            .expect("a price is set");
         }
         upstream.release();
         answer.text().await.expect("a body");
@@ -263,8 +347,13 @@ async fn credits_that_end_under_a_running_call_pay_for_it() {
     };
     grant(&gate.till.db, order, NOW).await.expect("credits");
     let upstream = Upstream::start([chat_in_two()]);
-    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "m").await;
-    let mut answer = gate.post(CHAT, &asking("m", true)).send().await.expect("an answer");
+    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "m")
+        .await;
+    let mut answer = gate
+        .post(CHAT, &asking("m", true))
+        .send()
+        .await
+        .expect("an answer");
     answer.chunk().await.expect("a piece").expect("a piece");
 
     gate.clock.advance(Duration::from_mins(2));
@@ -280,10 +369,18 @@ async fn credits_that_end_under_a_running_call_pay_for_it() {
     let wallet = billing::ledger::balance(&gate.till.db, gate.buyer.tenant, gate.clock.now())
         .await
         .expect("the balance reads");
-    assert_eq!(wallet.debt, Credits::ZERO, "B-15 the lot that was held paid");
+    assert_eq!(
+        wallet.debt,
+        Credits::ZERO,
+        "B-15 the lot that was held paid"
+    );
     let after = gate.post(CHAT, &asking("m", false)).send().await;
     let (status, code, message) = refusal(after.expect("an answer")).await;
-    assert_eq!((status, code.as_str()), (402, "insufficient_credits"), "B-15 {message}");
+    assert_eq!(
+        (status, code.as_str()),
+        (402, "insufficient_credits"),
+        "B-15 {message}"
+    );
     upstream.stop().await;
     gate.finish().await;
 }
@@ -296,22 +393,44 @@ async fn nothing_less_than_something_is_ever_credited() {
     let keys = CodeKeys::new(&[7; 32]).expect("a key");
     for nanos in [0, -1, i64::MIN] {
         let amount = Credits::from_nanos(nanos);
-        let order = GrantOrder::new(buyer.tenant, Source::Goodwill, amount, "x", operator, NOW);
-        assert!(grant(&till.db, order, NOW).await.is_err(), "B-17 a grant of {nanos}");
-        for change in [Change::Credit { amount, expires_at: None }, Change::Debit { amount }] {
+        let order = GrantOrder::new(
+            buyer.tenant,
+            Source::Goodwill,
+            amount,
+            "x",
+            operator.clone(),
+            NOW,
+        );
+        assert!(
+            grant(&till.db, order, NOW).await.is_err(),
+            "B-17 a grant of {nanos}"
+        );
+        for change in [
+            Change::Credit {
+                amount,
+                expires_at: None,
+            },
+            Change::Debit { amount },
+        ] {
             let wish = Adjustment {
                 tenant: buyer.tenant,
                 change,
                 business_key: "x".to_owned(),
-                actor: operator,
+                actor: operator.clone(),
                 reason: "why not".to_owned(),
             };
-            assert!(adjust(&till.db, wish, NOW).await.is_err(), "B-17 {change:?}");
+            assert!(
+                adjust(&till.db, wish, NOW).await.is_err(),
+                "B-17 {change:?}"
+            );
         }
         let batch = NewBatch {
             id: CodeBatchId::fresh(),
             name: "Autumn".to_owned(),
-            gives: Gives::Credits { amount, valid_days: None },
+            gives: Gives::Credits {
+                amount,
+                valid_days: None,
+            },
             size: 1,
             max_uses: 1,
             most_per_member: None,
@@ -319,7 +438,12 @@ async fn nothing_less_than_something_is_ever_credited() {
             ends_at: None,
             operator: PersonId::fresh(),
         };
-        assert!(code::create_batch(&till.db, &keys, batch, NOW).await.is_err(), "B-17 codes of {nanos}");
+        assert!(
+            code::create_batch(&till.db, &keys, batch, NOW)
+                .await
+                .is_err(),
+            "B-17 codes of {nanos}"
+        );
         assert!(Money::new(nanos, "usd").is_err(), "B-17 money of {nanos}");
     }
     for currency in ["", "us", "usdt", "u$d", "\u{ff55}sd"] {
@@ -346,8 +470,14 @@ async fn an_account_is_worth_nothing_until_somebody_pays_however_its_mailbox_is_
             display_name: DisplayName::parse("Some").expect("a name"),
             locale: Locale::English,
         };
-        let made = sign_up(&till.db, &Hasher::new(), order, NOW).await.expect("an account");
-        assert_eq!(till.available(made.tenant, NOW).await, Credits::ZERO, "B-18 {mailbox}");
+        let made = sign_up(&till.db, &Hasher::new(), order, NOW)
+            .await
+            .expect("an account");
+        assert_eq!(
+            till.available(made.tenant, NOW).await,
+            Credits::ZERO,
+            "B-18 {mailbox}"
+        );
     }
     let lots = grant::Entity::across_tenants().count(till.db.read()).await;
     assert_eq!(lots.expect("lots read"), 0, "B-18");
@@ -358,9 +488,14 @@ async fn an_account_is_worth_nothing_until_somebody_pays_however_its_mailbox_is_
 async fn a_call_is_charged_to_its_account_whatever_becomes_of_its_key_or_member() {
     let gate = Gate::open().await;
     let upstream = Upstream::start([chat_in_two()]);
-    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "m").await;
+    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "m")
+        .await;
     let begin = async || {
-        let mut answer = gate.post(CHAT, &asking("m", true)).send().await.expect("an answer");
+        let mut answer = gate
+            .post(CHAT, &asking("m", true))
+            .send()
+            .await
+            .expect("an answer");
         answer.chunk().await.expect("a piece").expect("a piece");
         answer
     };
@@ -406,7 +541,11 @@ async fn a_call_is_charged_to_its_account_whatever_becomes_of_its_key_or_member(
             (Outcome::Settled, Finish::Complete, IN_TWO),
             "B-19"
         );
-        assert_eq!((row.tenant_id, row.key_id), (gate.buyer.tenant, gate.key), "B-19");
+        assert_eq!(
+            (row.tenant_id, row.key_id),
+            (gate.buyer.tenant, gate.key),
+            "B-19"
+        );
     }
     upstream.stop().await;
     gate.finish().await;
@@ -420,15 +559,28 @@ async fn names_of_caches_and_users_are_kept_apart_by_tenant() {
         "usage": {"input_tokens": 5, "output_tokens": 2}});
     let chat = Upstream::start([chat_whole()]);
     let native = Upstream::start([Answer::json(200, &responses)]);
-    let event = format!("data: {}\n\n", json!({"type": "response.completed", "response": responses}));
+    let event = format!(
+        "data: {}\n\n",
+        json!({"type": "response.completed", "response": responses})
+    );
     let crossed = Upstream::start([Answer::stream(&[&event])]);
-    gate.add_upstream(Kind::OpenaiCompatible, &chat.base, "chats").await;
-    gate.add_upstream(Kind::Openai, &native.base, "responds").await;
-    gate.add_upstream(Kind::Openai, &crossed.base, "crosses").await;
+    gate.add_upstream(Kind::OpenaiCompatible, &chat.base, "chats")
+        .await;
+    gate.add_upstream(Kind::Openai, &native.base, "responds")
+        .await;
+    gate.add_upstream(Kind::Openai, &crossed.base, "crosses")
+        .await;
     let stranger = gate.till.buyer().await;
     gate.hire(stranger).await;
     gate.issue(OTHER_KEY, stranger).await;
-    let order = GrantOrder::new(stranger.tenant, Source::Goodwill, Credits::from_nanos(1_000_000_000), "x", Actor::System, NOW);
+    let order = GrantOrder::new(
+        stranger.tenant,
+        Source::Goodwill,
+        Credits::from_nanos(1_000_000_000),
+        "x",
+        Actor::System,
+        NOW,
+    );
     grant(&gate.till.db, order, NOW).await.expect("credits");
     let named = |mut body: Value| {
         for name in ["prompt_cache_key", "user", "safety_identifier"] {
@@ -439,14 +591,32 @@ async fn names_of_caches_and_users_are_kept_apart_by_tenant() {
     let mut claude = asking("crosses", false);
     claude["metadata"] = json!({"user_id": "the \"shared\" name"});
     let table: [(&str, &Upstream, Value, &[&str]); 3] = [
-        (CHAT, &chat, named(asking("chats", false)), &["prompt_cache_key", "user", "safety_identifier"]),
-        (RESPONSES, &native, named(json!({"model": "responds", "input": "one"})), &["prompt_cache_key", "user", "safety_identifier"]),
+        (
+            CHAT,
+            &chat,
+            named(asking("chats", false)),
+            &["prompt_cache_key", "user", "safety_identifier"],
+        ),
+        (
+            RESPONSES,
+            &native,
+            named(json!({"model": "responds", "input": "one"})),
+            &["prompt_cache_key", "user", "safety_identifier"],
+        ),
         (MESSAGES, &crossed, claude, &["safety_identifier"]),
     ];
     for (path, upstream, body, names) in table {
-        for key in [crate::support::gate::KEY, crate::support::gate::KEY, OTHER_KEY] {
+        for key in [
+            crate::support::gate::KEY,
+            crate::support::gate::KEY,
+            OTHER_KEY,
+        ] {
             let request = gate.bare(Method::POST, path).bearer_auth(key).json(&body);
-            assert_eq!(request.send().await.expect("an answer").status(), 200, "B-22 {path}");
+            assert_eq!(
+                request.send().await.expect("an answer").status(),
+                200,
+                "B-22 {path}"
+            );
         }
         let asked = upstream.requests();
         for name in names {
@@ -454,9 +624,16 @@ async fn names_of_caches_and_users_are_kept_apart_by_tenant() {
                 .iter()
                 .map(|asked| asked.body[*name].as_str().expect("a name").to_owned())
                 .collect();
-            assert_eq!(told[0], told[1], "B-22 {path} {name}: a tenant meets its own cache");
+            assert_eq!(
+                told[0], told[1],
+                "B-22 {path} {name}: a tenant meets its own cache"
+            );
             assert_ne!(told[0], told[2], "B-22 {path} {name}: and no other's");
-            assert!(told.iter().all(|told| told.len() == 32 && !told.contains("shared")), "B-22 {told:?}");
+            assert!(
+                told.iter()
+                    .all(|told| told.len() == 32 && !told.contains("shared")),
+                "B-22 {told:?}"
+            );
         }
     }
     let plain = asking("chats", false);

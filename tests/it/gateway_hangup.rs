@@ -329,10 +329,16 @@ async fn a_group_may_stop_at_once_when_its_client_hangs_up() {
     let (go_on, cut) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let upstream = talker(&go_on, &cut).await;
     let silent = Upstream::start([Answer::json(200, &json!({})).wait_first()]);
-    gate.add_upstream(channel::Kind::Openai, &upstream.base, "talks").await;
-    gate.add_upstream(channel::Kind::Openai, &silent.base, "thinks").await;
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "talks")
+        .await;
+    gate.add_upstream(channel::Kind::Openai, &silent.base, "thinks")
+        .await;
     let hear_a_word = async || {
-        let mut answer = gate.post(CHAT, &asking("talks", true)).send().await.expect("an answer");
+        let mut answer = gate
+            .post(CHAT, &asking("talks", true))
+            .send()
+            .await
+            .expect("an answer");
         answer.chunk().await.expect("a piece").expect("a piece");
         answer
     };
@@ -346,7 +352,10 @@ async fn a_group_may_stop_at_once_when_its_client_hangs_up() {
     cut.notified().await;
     let stopped = gate.ended(2).await.pop().expect("a row");
     let asked = tokio::spawn(gate.post(CHAT, &asking("thinks", true)).send());
-    gate.until("the upstream was asked", || async { silent.requests().len() == 1 }).await;
+    gate.until("the upstream was asked", || async {
+        silent.requests().len() == 1
+    })
+    .await;
     asked.abort();
     drop(asked.await);
     let unheard = gate.ended(3).await.pop().expect("a row");

@@ -70,7 +70,10 @@ async fn an_error_in_mid_stream_passes_without_the_key_in_it() {
             // The words themselves still pass where the key can be cut out of them.
             let passes = plainly || translated;
             assert_eq!(text.contains("no room for *** just now"), passes, "{what}");
-            assert!(passes || text.contains("upstream failed in the middle"), "{what}");
+            assert!(
+                passes || text.contains("upstream failed in the middle"),
+                "{what}"
+            );
             calls += 1;
             let row = gate.ended(calls).await.pop().expect("a row");
             assert_eq!(row.finish, Finish::UpstreamError, "{what}");
@@ -92,7 +95,8 @@ async fn an_error_before_the_first_word_is_kept_for_operators_without_the_key() 
     ];
     for (model, streamed, answer) in table {
         let upstream = Upstream::start([answer]);
-        gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, model).await;
+        gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, model)
+            .await;
         let answer = gate.post(CHAT, &asking(model, streamed)).send().await;
         let text = answer.expect("an answer").text().await.expect("a body");
         assert!(!text.contains(SECRET), "{model}: {text}");
@@ -105,7 +109,8 @@ async fn an_error_before_the_first_word_is_kept_for_operators_without_the_key() 
             .await
             .expect("attempts read")
     };
-    gate.until("the tries are kept", || async { tries().await.len() == 3 }).await;
+    gate.until("the tries are kept", || async { tries().await.len() == 3 })
+        .await;
     for row in tries().await {
         assert!(row.fault.contains("*** is busy"), "{}", row.fault);
         assert!(!row.fault.contains(SECRET), "{}", row.fault);

@@ -42,13 +42,21 @@ async fn ask(gate: &Gate, body: &Value) -> String {
 }
 
 fn keys_of(requests: &[Asked]) -> Vec<&str> {
-    requests.iter().map(|asked| asked.header("authorization")).collect()
+    requests
+        .iter()
+        .map(|asked| asked.header("authorization"))
+        .collect()
 }
 
 #[tokio::test]
 async fn a_request_that_goes_on_from_a_response_goes_to_the_account_that_made_it() {
     let gate = Gate::open().await;
-    let one = Upstream::start([whole("resp_1"), streamed("resp_2"), whole("resp_3"), whole("resp_4")]);
+    let one = Upstream::start([
+        whole("resp_1"),
+        streamed("resp_2"),
+        whole("resp_3"),
+        whole("resp_4"),
+    ]);
     let two = Upstream::start([whole("resp_other")]);
     let first = gate.add_upstream(Kind::Openai, &one.base, "m").await;
     let second = gate.add_upstream(Kind::Openai, &two.base, "m").await;
@@ -56,15 +64,19 @@ async fn a_request_that_goes_on_from_a_response_goes_to_the_account_that_made_it
         bytes: seal_channel_secret(&master(), first, "127.0.0.1", "sk-further").into_bytes(),
         hint: "ther".to_owned(),
     };
-    add_key(&gate.till.db, first, sealed, Actor::System, gate.clock.now())
-        .await
-        .expect("a key is added");
+    add_key(
+        &gate.till.db,
+        first,
+        sealed,
+        Actor::System,
+        gate.clock.now(),
+    )
+    .await
+    .expect("a key is added");
     weigh(&gate, first, 1).await;
     weigh(&gate, second, 2).await;
     let begun = json!({"model": "m", "input": "one", "store": true});
-    let next = |id: &str, stream: bool| {
-        json!({"model": "m", "input": "two", "store": true, "previous_response_id": id, "stream": stream})
-    };
+    let next = |id: &str, stream: bool| json!({"model": "m", "input": "two", "store": true, "previous_response_id": id, "stream": stream});
 
     ask(&gate, &begun).await;
     // From now on the other channel would be first, and the next key's turn has come at the first one.
@@ -77,21 +89,47 @@ async fn a_request_that_goes_on_from_a_response_goes_to_the_account_that_made_it
     assert_eq!((asked.len(), two.requests().len()), (3, 1));
     let keys = keys_of(&asked);
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
-    let previous: Vec<_> = asked.iter().map(|asked| asked.body["previous_response_id"].clone()).collect();
+    let previous: Vec<_> = asked
+        .iter()
+        .map(|asked| asked.body["previous_response_id"].clone())
+        .collect();
     assert_eq!(previous, [json!(null), json!("resp_1"), json!("resp_2")]);
-    assert!(asked.iter().all(|asked| asked.body["store"] == true), "it passes as it came");
+    assert!(
+        asked.iter().all(|asked| asked.body["store"] == true),
+        "it passes as it came"
+    );
     let unknown = &two.requests()[0];
-    assert_eq!(unknown.body["previous_response_id"], "resp_unknown", "what is not known goes the usual way");
+    assert_eq!(
+        unknown.body["previous_response_id"], "resp_unknown",
+        "what is not known goes the usual way"
+    );
 
     let stranger = gate.till.buyer().await;
     gate.hire(stranger).await;
     gate.issue(OTHER_KEY, stranger).await;
-    let stolen = gate.bare(reqwest::Method::POST, RESPONSES).bearer_auth(OTHER_KEY);
-    let stolen = stolen.json(&next("resp_1", false)).send().await.expect("an answer");
+    let stolen = gate
+        .bare(reqwest::Method::POST, RESPONSES)
+        .bearer_auth(OTHER_KEY);
+    let stolen = stolen
+        .json(&next("resp_1", false))
+        .send()
+        .await
+        .expect("an answer");
     let (status, code, message) = refusal(stolen).await;
-    assert_eq!((status, code.as_str()), (400, "invalid_request"), "{message}");
-    assert!(message.contains("There is no response of this id"), "{message}");
-    assert_eq!(one.requests().len(), 3, "nobody goes on from another tenant's response");
+    assert_eq!(
+        (status, code.as_str()),
+        (400, "invalid_request"),
+        "{message}"
+    );
+    assert!(
+        message.contains("There is no response of this id"),
+        "{message}"
+    );
+    assert_eq!(
+        one.requests().len(),
+        3,
+        "nobody goes on from another tenant's response"
+    );
     gate.ended(4).await;
     one.stop().await;
     two.stop().await;
@@ -99,7 +137,8 @@ async fn a_request_that_goes_on_from_a_response_goes_to_the_account_that_made_it
 }
 
 #[tokio::test]
-async fn state_that_a_translated_upstream_does_not_keep_is_refused_at_its_field_and_store_is_left_out() {
+async fn state_that_a_translated_upstream_does_not_keep_is_refused_at_its_field_and_store_is_left_out()
+ {
     let gate = Gate::open().await;
     let chat = json!({"id": "c", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop",
         "message": {"role": "assistant", "content": "hi"}}], "usage": {"prompt_tokens": 5, "completion_tokens": 2}});
@@ -129,12 +168,18 @@ async fn state_that_a_translated_upstream_does_not_keep_is_refused_at_its_field_
             let told: Value = refused.json().await.expect("JSON");
             assert_eq!(told["error"]["param"], field, "{model}: {told}");
             assert!(
-                told["error"]["message"].as_str().is_some_and(|text| text.contains(field)),
+                told["error"]["message"]
+                    .as_str()
+                    .is_some_and(|text| text.contains(field)),
                 "{model}: {told}"
             );
         }
         assert!(upstream.requests().is_empty(), "{model}: nothing was sent");
-        for (store, named) in [(json!(true), true), (json!(false), false), (json!(null), false)] {
+        for (store, named) in [
+            (json!(true), true),
+            (json!(false), false),
+            (json!(null), false),
+        ] {
             let mut body = json!({"model": model, "input": "one"});
             if !store.is_null() {
                 body["store"] = store.clone();
@@ -145,9 +190,16 @@ async fn state_that_a_translated_upstream_does_not_keep_is_refused_at_its_field_
             let dropped = dropped.map_or_else(String::new, |names| {
                 names.to_str().expect("text").to_owned()
             });
-            assert_eq!(dropped.contains("store"), named, "{model} {store}: {dropped}");
+            assert_eq!(
+                dropped.contains("store"),
+                named,
+                "{model} {store}: {dropped}"
+            );
             let told: Value = answer.json().await.expect("JSON");
-            assert_eq!(told["store"], false, "{model} {store}: what nobody keeps is not called kept");
+            assert_eq!(
+                told["store"], false,
+                "{model} {store}: what nobody keeps is not called kept"
+            );
             let asked = upstream.requests().pop().expect("a request");
             assert!(asked.body.get("store").is_none(), "{model} {store}");
             calls += 1;

@@ -1,7 +1,9 @@
 //! Promises of the pages about prices, statements and refunds, as operators and members see them.
 
 use crate::support::house::House;
-use entity::{AttemptId, Credits, Platform, attempt, ledger_transaction::Kind, model, price_version};
+use entity::{
+    AttemptId, Credits, Platform, attempt, ledger_transaction::Kind, model, price_version,
+};
 use entity::{Scoped, ledger_transaction, tenant, usage};
 use reqwest::Method;
 use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, IntoActiveModel, QueryFilter};
@@ -217,7 +219,13 @@ async fn operators_see_on_a_call_what_was_tried_in_vain_and_members_do_not() {
     let seen = member.open(&format!("/console/usage/{}", call.id)).await;
 
     assert!(!before.text.contains("Tried in vain"));
-    for part in ["Tried in vain", "HTTP 529", "1,234 ms", "overloaded_error &#60;b&#62;Overloaded", "0.005"] {
+    for part in [
+        "Tried in vain",
+        "HTTP 529",
+        "1,234 ms",
+        "overloaded_error &#60;b&#62;Overloaded",
+        "0.005",
+    ] {
         assert!(shown.text.contains(part), "{part}: {}", shown.text);
     }
     assert!(!seen.text.contains("Tried in vain") && !seen.text.contains("529"));

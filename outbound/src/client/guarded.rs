@@ -26,7 +26,8 @@ fn trap() -> (u16, Arc<AtomicUsize>) {
         for socket in listener.incoming() {
             counted.fetch_add(1, Ordering::SeqCst);
             if let Ok(mut socket) = socket {
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nsecret";
+                let answer =
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nsecret";
                 drop(socket.read(&mut [0; 4096]));
                 drop(socket.write_all(answer));
             }
@@ -61,7 +62,10 @@ fn names(answers: &'static [&'static [&'static str]]) -> LookUp {
 
 fn on(look_up: LookUp, networks: &[&str]) -> Outbound {
     let settings = Settings {
-        allowed_cidrs: networks.iter().map(|text| text.parse().expect("a network")).collect(),
+        allowed_cidrs: networks
+            .iter()
+            .map(|text| text.parse().expect("a network"))
+            .collect(),
         allowed_ports: vec![22, 6379],
         ..Settings::default()
     };
@@ -151,7 +155,9 @@ async fn no_way_to_write_an_inner_address_leads_there() {
     let mut tried = 0;
     for form in FORMS {
         for scheme in ["http", "https"] {
-            let text = form.replace("SCHEME", scheme).replace("PORT", &port.to_string());
+            let text = form
+                .replace("SCHEME", scheme)
+                .replace("PORT", &port.to_string());
             tried += 1;
             // What is no address at all is refused where it is typed.
             let Ok(url) = Url::parse(&text) else {
@@ -173,14 +179,25 @@ async fn a_name_that_moves_inside_between_two_calls_is_refused_at_the_second() {
     let url = Url::parse(&format!("http://moving.example:{port}/")).expect("an address");
     // The first address is a listed one, as a public one would be; the second is not.
     let moving = on(
-        names(&[&["127.0.0.1"], &["127.0.0.2"], &["127.0.0.1", "127.0.0.2"], &[]]),
+        names(&[
+            &["127.0.0.1"],
+            &["127.0.0.2"],
+            &["127.0.0.1", "127.0.0.2"],
+            &[],
+        ]),
         &["127.0.0.1/32"],
     );
 
     let first = moving.send(get(url.clone())).await.expect("an answer");
     assert_eq!(first.read(100).await.expect("a body"), "secret");
-    let inside = moving.send(get(url.clone())).await.expect_err("it moved inside");
-    let mixed = moving.send(get(url.clone())).await.expect_err("one bad address spoils the name");
+    let inside = moving
+        .send(get(url.clone()))
+        .await
+        .expect_err("it moved inside");
+    let mixed = moving
+        .send(get(url.clone()))
+        .await
+        .expect_err("one bad address spoils the name");
     let gone = moving.send(get(url)).await.expect_err("the name is gone");
 
     assert!(matches!(inside, SendError::Refused(_)), "{inside}");
@@ -220,7 +237,10 @@ fn proving(certificate: &'static [u8]) -> (u16, thread::JoinHandle<bool>) {
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(certificate)], PrivateKeyDer::from(key))
+        .with_single_cert(
+            vec![CertificateDer::from(certificate)],
+            PrivateKeyDer::from(key),
+        )
         .expect("a certificate with its key");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
@@ -239,7 +259,9 @@ fn proving(certificate: &'static [u8]) -> (u16, thread::JoinHandle<bool>) {
 async fn a_certificate_that_is_over_early_strange_or_unknown_ends_the_call_before_a_word() {
     let mut roots = rustls::RootCertStore::empty();
     roots
-        .add(CertificateDer::from(&include_bytes!("../../certificates/root.der")[..]))
+        .add(CertificateDer::from(
+            &include_bytes!("../../certificates/root.der")[..],
+        ))
         .expect("a root");
     let settings = Settings {
         allowed_cidrs: vec!["127.0.0.1/32".parse().expect("a network")],
@@ -252,10 +274,26 @@ async fn a_certificate_that_is_over_early_strange_or_unknown_ends_the_call_befor
     let outbound = Outbound::on(ground, &settings).expect("these settings work");
     let table: [(&str, &'static [u8], Option<&str>); 5] = [
         ("good", include_bytes!("../../certificates/good.der"), None),
-        ("expired", include_bytes!("../../certificates/expired.der"), Some("expired")),
-        ("early", include_bytes!("../../certificates/early.der"), Some("not valid yet")),
-        ("stranger", include_bytes!("../../certificates/stranger.der"), Some("not valid for")),
-        ("unknown", include_bytes!("../../certificates/unknown.der"), Some("UnknownIssuer")),
+        (
+            "expired",
+            include_bytes!("../../certificates/expired.der"),
+            Some("expired"),
+        ),
+        (
+            "early",
+            include_bytes!("../../certificates/early.der"),
+            Some("not valid yet"),
+        ),
+        (
+            "stranger",
+            include_bytes!("../../certificates/stranger.der"),
+            Some("not valid for"),
+        ),
+        (
+            "unknown",
+            include_bytes!("../../certificates/unknown.der"),
+            Some("UnknownIssuer"),
+        ),
     ];
 
     for (name, certificate, fault) in table {

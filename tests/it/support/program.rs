@@ -111,8 +111,29 @@ impl Program {
 
     /// Starts `serve`, and waits until it listens.
     pub async fn serve(&self) -> Serving {
+        let mut serving = self.start(&["serve"]).await;
+        serving.read_printed().await;
+        serving
+    }
+
+    /// Starts `demo`, and waits until it has said what its visitors need.
+    pub async fn demo(&self) -> Serving {
+        let mut serving = self.start(&["demo"]).await;
+        while !serving.printed.contains("Ctrl-C ends it") {
+            let read = serving.out.read_line(&mut serving.printed);
+            let read = timeout(LIMIT, read).await.expect("it says it in time");
+            assert!(
+                read.expect("it prints text") > 0,
+                "demo ended: {}",
+                serving.printed
+            );
+        }
+        serving
+    }
+
+    async fn start(&self, arguments: &[&str]) -> Serving {
         let mut child = self
-            .command(&["serve"])
+            .command(arguments)
             .spawn()
             .expect("the program can be run");
         let mut err = BufReader::new(child.stderr.take().expect("it has an error output"));
@@ -131,15 +152,13 @@ impl Program {
             }
         };
         let address = timeout(LIMIT, listens).await.expect("it listens in time");
-        let mut serving = Serving {
+        Serving {
             base: format!("http://{address}"),
             printed: String::new(),
             child,
             out,
             err,
-        };
-        serving.read_printed().await;
-        serving
+        }
     }
 
     /// Removes its database.
@@ -162,6 +181,26 @@ impl Serving {
     pub fn setup_path(&self) -> Option<String> {
         let (_, rest) = self.printed.split_once(&format!("Open {}", self.base))?;
         rest.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// How much memory it uses now, in bytes; forgets the peak so far.
+    pub fn memory(&self) -> usize {
+        let id = self.child.id().expect("it runs");
+        fs::write(format!("/proc/{id}/clear_refs"), "5").expect("the peak can be forgotten");
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that it used since [`Serving::memory`], in bytes.
+    pub fn peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> usize {
+        let id = self.child.id().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        kib.expect("a figure") << 10
     }
 
     /// Sends SIGTERM.
