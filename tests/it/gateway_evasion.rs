@@ -275,10 +275,13 @@ async fn an_endpoint_or_model_without_a_price_is_not_there() {
 
     assert_eq!(
         (status, code.as_str()),
-        (503, "no_channel"),
+        (404, "model_not_found"),
         "B-11 {message}"
     );
-    assert!(message.contains("no price"), "B-11 {message}");
+    assert!(
+        !message.contains("Did you mean"),
+        "B-11 it is not offered: {message}"
+    );
     assert!(upstream.requests().is_empty());
     assert_eq!(gate.ended_so_far().await, 0);
     upstream.stop().await;
@@ -314,6 +317,8 @@ async fn a_price_that_changes_under_a_running_call_is_the_next_calls() {
             )
             .await
             .expect("a price is set");
+            // It begins a moment after the one that it follows.
+            gate.clock.advance(Duration::from_secs(1));
         }
         upstream.release();
         answer.text().await.expect("a body");
@@ -532,7 +537,7 @@ async fn a_call_is_charged_to_its_account_whatever_becomes_of_its_key_or_member(
 
     assert_eq!(
         [revoked.as_str(), banned.as_str(), suspended.as_str()],
-        ["key_disabled", "user_banned", "tenant_suspended"],
+        ["invalid_key", "user_banned", "tenant_suspended"],
         "B-19 the next call is refused"
     );
     for row in gate.ended(3).await {

@@ -224,7 +224,7 @@ async fn operators_see_on_a_call_what_was_tried_in_vain_and_members_do_not() {
         "HTTP 529",
         "1,234 ms",
         "overloaded_error &#60;b&#62;Overloaded",
-        "0.005",
+        "0.00<span class=\"fraction\">5</span>",
     ] {
         assert!(shown.text.contains(part), "{part}: {}", shown.text);
     }

@@ -109,35 +109,19 @@ impl Program {
         }
     }
 
-    /// Starts `serve`, and waits until it listens.
-    pub async fn serve(&self) -> Serving {
-        let mut serving = self.start(&["serve"]).await;
-        serving.read_printed().await;
-        serving
-    }
-
-    /// Starts `demo`, and waits until it has said what its visitors need.
-    pub async fn demo(&self) -> Serving {
-        let mut serving = self.start(&["demo"]).await;
-        while !serving.printed.contains("Ctrl-C ends it") {
-            let read = serving.out.read_line(&mut serving.printed);
-            let read = timeout(LIMIT, read).await.expect("it says it in time");
-            assert!(
-                read.expect("it prints text") > 0,
-                "demo ended: {}",
-                serving.printed
-            );
-        }
-        serving
-    }
-
-    async fn start(&self, arguments: &[&str]) -> Serving {
+    fn spawn(&self, arguments: &[&str]) -> (Child, BufReader<ChildStdout>, BufReader<ChildStderr>) {
         let mut child = self
             .command(arguments)
             .spawn()
             .expect("the program can be run");
-        let mut err = BufReader::new(child.stderr.take().expect("it has an error output"));
+        let err = BufReader::new(child.stderr.take().expect("it has an error output"));
         let out = BufReader::new(child.stdout.take().expect("it has an output"));
+        (child, out, err)
+    }
+
+    /// Starts `serve`, and waits until it listens.
+    pub async fn serve(&self) -> Serving {
+        let (child, out, mut err) = self.spawn(&["serve"]);
         let mut log = String::new();
         let listens = async {
             loop {
@@ -152,9 +136,31 @@ impl Program {
             }
         };
         let address = timeout(LIMIT, listens).await.expect("it listens in time");
-        Serving {
+        let mut serving = Serving {
             base: format!("http://{address}"),
             printed: String::new(),
+            child,
+            out,
+            err,
+        };
+        serving.read_printed().await;
+        serving
+    }
+
+    /// Starts `demo`, and waits until it has said what its visitors need.
+    pub async fn demo(&self) -> Serving {
+        let (child, mut out, err) = self.spawn(&["demo"]);
+        let mut printed = String::new();
+        while !printed.contains("Ctrl-C ends it") {
+            let read = timeout(LIMIT, out.read_line(&mut printed)).await;
+            let read = read.expect("it says it in time").expect("it prints text");
+            assert!(read > 0, "demo ended: {printed}");
+        }
+        let (_, rest) = printed.split_once("Open ").expect("it says where");
+        let (base, _) = rest.split_once("/console").expect("it says where");
+        Serving {
+            base: base.trim().to_owned(),
+            printed,
             child,
             out,
             err,
