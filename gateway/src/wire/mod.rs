@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod credential;
 pub(crate) mod encoding;
+pub(crate) mod gather;
 pub(crate) mod path;
 pub(crate) mod reading;
 pub(crate) mod size;
