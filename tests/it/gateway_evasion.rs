@@ -23,7 +23,7 @@ use identity::{
     password::{Hasher, Password},
     person::{DisplayName, Locale, SignUp, sign_up},
 };
-use reqwest::Method;
+use reqwest::{Method, header::HeaderValue};
 use sea_orm::PaginatorTrait;
 use serde_json::{Value, json};
 
@@ -188,7 +188,7 @@ async fn what_is_sold_apart_from_tokens_and_not_reported_is_refused() {
             refused
                 .headers()
                 .get("x-tollgate-code")
-                .map(|code| code.as_bytes()),
+                .map(HeaderValue::as_bytes),
             Some(&b"invalid_request"[..]),
             "B-10 {body}"
         );

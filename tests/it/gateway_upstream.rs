@@ -16,6 +16,7 @@ use entity::{
     usage_doubt,
 };
 use flate2::{Compression, write::GzEncoder};
+use reqwest::header::HeaderValue;
 use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -128,12 +129,12 @@ impl Fault {
         }
     }
 
-    /// The status in the row of the try; no row is written for a try that reached nobody.
-    fn kept(&self) -> Option<Option<i64>> {
+    /// The statuses in the rows of its tries; no row is written for a try that reached nobody.
+    fn kept(&self) -> Vec<Option<i64>> {
         match self {
-            Self::Refuses | Self::NoName => None,
-            Self::Resets(_) => Some(None),
-            Self::Says(status, _) => Some(Some(i64::from(*status))),
+            Self::Refuses | Self::NoName => Vec::new(),
+            Self::Resets(_) => vec![None],
+            Self::Says(status, _) => vec![Some(i64::from(*status))],
         }
     }
 }
@@ -175,7 +176,7 @@ async fn an_upstream_that_fails_before_it_answers_is_replaced_and_the_call_charg
                 asked.map(|before| before + 1),
                 "{row} {path}: asked once"
             );
-            let kept: Vec<_> = fault.kept().into_iter().collect();
+            let kept = fault.kept();
             gate.until("the tries are kept", || async {
                 tries(&gate, &call).await.len() == kept.len()
             })
@@ -213,21 +214,18 @@ async fn where_no_other_upstream_is_left_the_caller_is_told_in_its_own_protocol(
                     answer
                         .headers()
                         .get("x-tollgate-code")
-                        .map(|code| code.as_bytes()),
+                        .map(HeaderValue::as_bytes),
                     Some(&b"channels_failed"[..]),
                     "{row} {path} {streamed}"
                 );
                 let body: Value = answer.json().await.expect("JSON");
-                let code = match kind {
-                    Kind::Anthropic => {
-                        assert_eq!(body["type"], "error", "{row} {path}: {body}");
-                        assert!(body["request_id"].is_string(), "{row} {path}: {body}");
-                        &body["error"]["type"]
-                    }
-                    _ => {
-                        assert!(body["error"]["param"].is_null(), "{row} {path}: {body}");
-                        &body["error"]["code"]
-                    }
+                let code = if kind == Kind::Anthropic {
+                    assert_eq!(body["type"], "error", "{row} {path}: {body}");
+                    assert!(body["request_id"].is_string(), "{row} {path}: {body}");
+                    &body["error"]["type"]
+                } else {
+                    assert!(body["error"]["param"].is_null(), "{row} {path}: {body}");
+                    &body["error"]["code"]
                 };
                 assert!(
                     ["channels_failed", "overloaded_error"]

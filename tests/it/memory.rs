@@ -1,7 +1,8 @@
 //! How much memory a really started program uses for bodies that mean it no good: the peak of the process, read from the system.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -57,130 +58,126 @@ fn key_of(serving: &Serving) -> String {
     rest.split_whitespace().next().expect("a key").to_owned()
 }
 
-/// T-17 and T-29. A body that may weigh 32 MiB costs little more than it weighs, and twice that at most: a body past its cap, without an end, of many or long headers, deep, or packed, costs a bounded amount.
+/// What is said to the program: a head, a piece of a body so many times; and what may come of it.
+struct Said {
+    row: &'static str,
+    head: String,
+    piece: Vec<u8>,
+    times: usize,
+    answers: &'static [Option<u16>],
+    /// By how much the process may grow.
+    growth: usize,
+}
+
+fn head(key: &str, lines: &str) -> String {
+    format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n{lines}\r\n"
+    )
+}
+
+fn spaces() -> Vec<u8> {
+    vec![b' '; 1 << 20]
+}
+
+/// T-17: past the cap, without an end, of many or long headers, and deep.
+fn plain(key: &str) -> Vec<Said> {
+    let deep = format!(
+        "{{\"model\":\"sandbox/echo\",\"messages\":{}",
+        "[".repeat(1_000_000)
+    );
+    let of_headers = |row, lines: &str| Said {
+        row,
+        head: head(key, lines),
+        piece: Vec::new(),
+        times: 0,
+        answers: &[Some(400), Some(431), None],
+        growth: LIMIT,
+    };
+    vec![
+        Said {
+            row: "T-17 100 MB announced",
+            head: head(key, &format!("content-length: {}\r\n", 100 << 20)),
+            piece: spaces(),
+            times: 100,
+            answers: &[Some(413)],
+            growth: LIMIT,
+        },
+        Said {
+            row: "T-17 without an end",
+            head: head(key, "transfer-encoding: chunked\r\n"),
+            piece: [b"100000\r\n".as_slice(), &spaces(), b"\r\n"].concat(),
+            times: 256,
+            answers: &[Some(413), None],
+            growth: 2 * LIMIT,
+        },
+        of_headers("T-17 10,000 headers", &"x-many: 1\r\n".repeat(10_000)),
+        of_headers(
+            "T-17 a header of 1 MB",
+            &format!("x-long: {}\r\n", "y".repeat(1 << 20)),
+        ),
+        Said {
+            row: "T-17 a million deep",
+            head: head(key, &format!("content-length: {}\r\n", deep.len())),
+            piece: deep.into_bytes(),
+            times: 1,
+            answers: &[Some(400)],
+            growth: LIMIT,
+        },
+    ]
+}
+
+/// T-29: a gigabyte packed small, in several ways.
+fn packed(key: &str) -> Vec<Said> {
+    let mut zstd = zstd::Encoder::new(Vec::new(), 3).expect("an encoder");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    for _ in 0..1_024 {
+        zstd.write_all(&spaces()).expect("memory takes it");
+        gzip.write_all(&spaces()).expect("memory takes it");
+    }
+    let zstd = zstd.finish().expect("memory takes it");
+    let gzip = gzip.finish().expect("memory takes it");
+    let cut = zstd.get(..zstd.len() / 2).unwrap_or_default().to_vec();
+    let said = |row, encoding: &str, piece: Vec<u8>, answers| Said {
+        row,
+        head: head(
+            key,
+            &format!(
+                "content-encoding: {encoding}\r\ncontent-length: {}\r\n",
+                piece.len()
+            ),
+        ),
+        piece,
+        times: 1,
+        answers,
+        growth: 2 * LIMIT,
+    };
+    vec![
+        said("T-29 zstd of 1 GB", "zstd", zstd.clone(), &[Some(413)]),
+        said("T-29 gzip of 1 GB", "gzip", gzip, &[Some(413)]),
+        said("T-29 cut off", "zstd", cut, &[Some(400), Some(413)]),
+        said("T-29 nested", "zstd, zstd", zstd, &[Some(415)]),
+    ]
+}
+
+/// One that may weigh 32 MiB costs twice that at most, whatever it says of itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_means_no_good_costs_a_bounded_amount_of_memory() {
     let program = Program::new().await;
     let serving = program.demo().await;
     let key = key_of(&serving);
-    let head = |lines: &str| {
-        format!(
-            "POST {CHAT} HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n{lines}\r\n"
-        )
-    };
-    let sized = |length: usize, lines: &str| head(&format!("{lines}content-length: {length}\r\n"));
-    let spaces = vec![b' '; 1 << 20];
-    let chunk = [b"100000\r\n".as_slice(), &spaces, b"\r\n"].concat();
-    let deep = format!(
-        "{{\"model\":\"sandbox/echo\",\"messages\":{}",
-        "[".repeat(1_000_000)
-    );
-    let zstd = {
-        let mut packer = zstd::Encoder::new(Vec::new(), 3).expect("an encoder");
-        for _ in 0..1_024 {
-            std::io::Write::write_all(&mut packer, &spaces).expect("memory takes it");
-        }
-        packer.finish().expect("memory takes it")
-    };
-    let gzip = {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        for _ in 0..1_024 {
-            std::io::Write::write_all(&mut packer, &spaces).expect("memory takes it");
-        }
-        packer.finish().expect("memory takes it")
-    };
-    let truncated = &zstd[..zstd.len() / 2];
-    // What is said, how often a piece of it, the answer, and by how much the process may grow.
-    let table: [(&str, String, &[u8], usize, &[Option<u16>], usize); 9] = [
-        (
-            "T-17 100 MB announced",
-            sized(100 << 20, ""),
-            &spaces,
-            100,
-            &[Some(413)],
-            LIMIT,
-        ),
-        (
-            "T-17 without an end",
-            head("transfer-encoding: chunked\r\n"),
-            &chunk,
-            256,
-            &[Some(413), None],
-            2 * LIMIT,
-        ),
-        (
-            "T-17 10,000 headers",
-            head(&"x-many: 1\r\n".repeat(10_000)),
-            b"",
-            0,
-            &[Some(400), Some(431), None],
-            LIMIT,
-        ),
-        (
-            "T-17 a header of 1 MB",
-            head(&format!("x-long: {}\r\n", "y".repeat(1 << 20))),
-            b"",
-            0,
-            &[Some(400), Some(431), None],
-            LIMIT,
-        ),
-        (
-            "T-17 a million deep",
-            sized(deep.len(), ""),
-            deep.as_bytes(),
-            1,
-            &[Some(400)],
-            LIMIT,
-        ),
-        (
-            "T-29 zstd of 1 GB",
-            sized(zstd.len(), "content-encoding: zstd\r\n"),
-            &zstd,
-            1,
-            &[Some(413)],
-            2 * LIMIT,
-        ),
-        (
-            "T-29 gzip of 1 GB",
-            sized(gzip.len(), "content-encoding: gzip\r\n"),
-            &gzip,
-            1,
-            &[Some(413)],
-            2 * LIMIT,
-        ),
-        (
-            "T-29 zstd cut off",
-            sized(truncated.len(), "content-encoding: zstd\r\n"),
-            truncated,
-            1,
-            &[Some(400), Some(413)],
-            2 * LIMIT,
-        ),
-        (
-            "T-29 nested",
-            sized(zstd.len(), "content-encoding: zstd, zstd\r\n"),
-            &zstd,
-            1,
-            &[Some(415)],
-            LIMIT,
-        ),
-    ];
     // The first of its kind pays for what stays: connections, statements, the allocator's own.
-    say(
-        &serving,
-        &head("content-length: 2\r\n"),
-        [&b"{}"[..]].into_iter(),
-    )
-    .await;
+    let first = head(&key, "content-length: 2\r\n");
+    say(&serving, &first, [&b"{}"[..]].into_iter()).await;
 
     let mut figures = Vec::new();
-    for (row, head, piece, times, answers, growth) in table {
+    for said in plain(&key).into_iter().chain(packed(&key)) {
         let before = serving.memory();
-        let status = say(&serving, &head, std::iter::repeat_n(piece, times)).await;
+        let pieces = std::iter::repeat_n(said.piece.as_slice(), said.times);
+        let status = say(&serving, &said.head, pieces).await;
         let grown = serving.peak().saturating_sub(before);
-        assert!(answers.contains(&status), "{row}: {status:?}");
-        figures.push(format!("{row}: {} KiB", grown >> 10));
-        assert!(grown <= growth, "{figures:?}");
+        assert!(said.answers.contains(&status), "{}: {status:?}", said.row);
+        figures.push(format!("{}: {} KiB", said.row, grown >> 10));
+        assert!(grown <= said.growth, "{figures:?}");
     }
     println!("{figures:#?}");
 

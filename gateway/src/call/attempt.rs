@@ -40,7 +40,7 @@ pub(super) enum Outcome {
     /// A stream whose first event is good, or that is silent at first.
     Stream(Box<Opened>),
     /// A whole answer.
-    Whole { body: Bytes, tap: Tap },
+    Whole { body: Bytes, tap: Box<Tap> },
     /// The upstream refuses the request itself; no other channel would take it.
     CallerFault(Refusal),
     /// This channel did not work; another may.
@@ -375,7 +375,10 @@ async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Rep
         }
     };
     match timeout(config.whole_answer, reading).await {
-        Ok(Ok(body)) if !body.is_empty() => Outcome::Whole { body, tap },
+        Ok(Ok(body)) if !body.is_empty() => Outcome::Whole {
+            body,
+            tap: Box::new(tap),
+        },
         Ok(Ok(_)) => Outcome::Failed(passing("the answer is too large".to_owned())),
         Ok(Err(why)) => Outcome::Failed(Failed {
             used: used(call, &tap),
@@ -424,7 +427,10 @@ async fn read_whole(
     match seen {
         Seen::Failure(failure) => Outcome::Failed(passing(wording(&failure))),
         Seen::Garbage => Outcome::Failed(passing("the answer is not in the protocol".to_owned())),
-        Seen::Idle | Seen::Content | Seen::UsageOnly | Seen::End => Outcome::Whole { body, tap },
+        Seen::Idle | Seen::Content | Seen::UsageOnly | Seen::End => Outcome::Whole {
+            body,
+            tap: Box::new(tap),
+        },
     }
 }
 

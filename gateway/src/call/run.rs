@@ -81,23 +81,11 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
         else {
             continue;
         };
-        let credential = pinned(&call, channel).or_else(|| {
-            inner
-                .turns
-                .draw(channel.id, channel.keys(), &inner.cooldowns)
-        });
+        let credential = drawn(&gateway, &call, channel);
         let key = credential.and_then(|credential| credential.key);
         let begun = Instant::now();
-        let outcome = {
-            let attempt = attempt(&gateway, &call, channel, credential, &client);
-            let mut attempt = std::pin::pin!(attempt);
-            loop {
-                match timeout(SIGN_OF_LIFE, &mut attempt).await {
-                    Ok(outcome) => break outcome,
-                    Err(_) => hold.checkpoint(Credits::ZERO, Tokens::default()),
-                }
-            }
-        };
+        let to = (channel, credential);
+        let outcome = tried(&gateway, &call, to, &client, &mut hold).await;
         match outcome {
             Outcome::Stream(opened) => {
                 works(&gateway, channel, credential);
@@ -120,7 +108,7 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
                     &mut client,
                     hold,
                     (channel, key),
-                    (body, tap),
+                    (body, *tap),
                 )
                 .await;
                 return;
@@ -149,10 +137,34 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     refuse(&gateway, &call, &mut client, refusal);
 }
 
-/// The key of a channel that made the response which the call goes on from.
-fn pinned<'a>(call: &Call, channel: &'a Channel) -> Option<&'a Credential> {
-    let pin = call.pinned.filter(|pin| pin.channel == channel.id)?;
-    channel.keys().iter().find(|known| known.key == pin.key)
+/// The key that a channel is asked with: the one that made the response which the call goes on from, or the next in turn.
+fn drawn<'a>(gateway: &Gateway, call: &Call, channel: &'a Channel) -> Option<&'a Credential> {
+    let inner = &gateway.inner;
+    let pin = call.pinned.filter(|pin| pin.channel == channel.id);
+    pin.and_then(|pin| channel.keys().iter().find(|known| known.key == pin.key))
+        .or_else(|| {
+            inner
+                .turns
+                .draw(channel.id, channel.keys(), &inner.cooldowns)
+        })
+}
+
+/// Tries a channel, and says now and then that the call is alive.
+async fn tried(
+    gateway: &Gateway,
+    call: &Call,
+    (channel, credential): (&Channel, Option<&Credential>),
+    client: &Client,
+    hold: &mut Hold,
+) -> Outcome {
+    let attempt = attempt(gateway, call, channel, credential, client);
+    let mut attempt = std::pin::pin!(attempt);
+    loop {
+        match timeout(SIGN_OF_LIFE, &mut attempt).await {
+            Ok(outcome) => return outcome,
+            Err(_) => hold.checkpoint(Credits::ZERO, Tokens::default()),
+        }
+    }
 }
 
 /// Why credits are not held; where a plan leaves the model out, with the group in which one has it.
