@@ -33,6 +33,8 @@ pub struct Model {
     pub clients: String,
     /// Where its calls go when it has no channel.
     pub fallback_group_id: Option<GroupId>,
+    /// Whether its calls stop at once when their client hangs up, instead of being read on for their usage.
+    pub stops_when_left: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! Rows that are kept for a while and no longer. Only tables that say so here are ever swept; nothing that speaks of
 //! money is one of them.
 
-use crate::{Database, Timestamp, email_token, outbox, rejection, session};
+use crate::{Database, Timestamp, attempt, email_token, outbox, rejection, session};
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
 };
@@ -18,6 +18,8 @@ pub const EMAIL_TOKEN_KEPT: Duration = Duration::from_hours(7 * 24);
 pub const OUTBOX_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long members see why a call of theirs was refused.
 pub const REJECTION_KEPT: Duration = Duration::from_hours(90 * 24);
+/// How long operators see what was tried in vain for a call.
+pub const ATTEMPT_KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// A table whose rows are not kept for good.
 pub trait Perishable: EntityTrait {
@@ -65,6 +67,14 @@ impl Perishable for rejection::Entity {
     }
 }
 
+impl Perishable for attempt::Entity {
+    const ID: attempt::Column = attempt::Column::Id;
+
+    fn past(now: Timestamp) -> Condition {
+        Condition::all().add(attempt::Column::CreatedAt.lt(now.minus(ATTEMPT_KEPT)))
+    }
+}
+
 /// Removes what may go of every perishable table, slice by slice, and says how many rows went.
 ///
 /// # Errors
@@ -74,7 +84,8 @@ pub async fn sweep(db: &Database, now: Timestamp) -> Result<u64, DbErr> {
     let tokens = sweep_table::<email_token::Entity>(db, now).await?;
     let letters = sweep_table::<outbox::Entity>(db, now).await?;
     let rejections = sweep_table::<rejection::Entity>(db, now).await?;
-    Ok(sessions + tokens + letters + rejections)
+    let attempts = sweep_table::<attempt::Entity>(db, now).await?;
+    Ok(sessions + tokens + letters + rejections + attempts)
 }
 
 #[expect(

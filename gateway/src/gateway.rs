@@ -9,7 +9,7 @@ use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Budget, Cooldowns, Loads, Memory, Rates, Repeats, Turns},
+    call::{Budget, Cooldowns, Loads, Memory, Pins, Rates, Repeats, Strangers, Turns},
     caller::Callers,
     catalog::Catalog,
     error::Links,
@@ -105,7 +105,9 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) refusals: Refusals,
     pub(crate) memory: Memory,
+    pub(crate) pins: Pins,
     pub(crate) repeats: Repeats,
+    pub(crate) strangers: Strangers,
     pub(crate) links: Links,
     pub(crate) config: Config,
     /// No new call is let in.
@@ -138,7 +140,9 @@ impl Gateway {
                 budget: Budget::default(),
                 refusals: Refusals::default(),
                 memory: Memory::default(),
+                pins: Pins::default(),
                 repeats: Repeats::default(),
+                strangers: Strangers::default(),
                 rates: Rates::default(),
                 questions: Rates::default(),
                 links: Links {

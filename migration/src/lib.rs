@@ -10,6 +10,7 @@ mod m20261121_3_price_classes;
 mod m20261121_4_plan_depth;
 mod m20261121_5_routing_and_policy;
 mod m20261121_6_call_links;
+mod m20261121_7_stop_when_left;
 mod run;
 
 pub use run::{down, pending, up};

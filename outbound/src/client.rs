@@ -18,7 +18,7 @@ use url::Url;
 use crate::{
     address::{AllowList, Reach, judge, judge_proxy, judge_url},
     error::SendError,
-    resolver::Guarded,
+    resolver::{Guarded, LookUp, of_the_machine},
 };
 
 /// Connections kept warm for the next call to the same provider.
@@ -72,8 +72,28 @@ pub struct Outbound {
     plain: Client,
     allowed: AllowList,
     settings: Settings,
+    ground: Ground,
     /// Clients through the proxies that single calls name, made when first needed.
     through: Arc<Mutex<HashMap<Url, Client>>>,
+}
+
+/// What every connection rests on: whom to believe, and where names lead.
+#[derive(Clone)]
+struct Ground {
+    roots: Arc<rustls::RootCertStore>,
+    look_up: LookUp,
+}
+
+impl Ground {
+    /// The Mozilla roots, so that a bare container needs no certificate store, and the machine's own names.
+    fn usual() -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        Self {
+            roots: Arc::new(roots),
+            look_up: of_the_machine(),
+        }
+    }
 }
 
 /// Proxies of single calls whose clients are kept; there are as many as operators type.
@@ -110,17 +130,28 @@ pub type BodyStream = BoxStream<'static, Result<Bytes, SendError>>;
 impl Outbound {
     /// Builds the client. Fails only on settings that cannot work.
     pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Self::on(Ground::usual(), settings)
+    }
+
+    fn on(ground: Ground, settings: &Settings) -> Result<Self, SettingsError> {
         let allowed = AllowList::new(
             settings.allowed_cidrs.clone(),
             settings.allowed_ports.clone(),
         );
         let proxy = settings.proxy.as_ref();
         Ok(Self {
-            tls: client(settings, Reach::Public, &allowed, proxy.map(Trusted))?,
+            tls: client(
+                &ground,
+                settings,
+                Reach::Public,
+                &allowed,
+                proxy.map(Trusted),
+            )?,
             // Listed networks are near by definition; only public addresses are reached through the proxy.
-            plain: client(settings, Reach::ListedOnly, &allowed, None)?,
+            plain: client(&ground, settings, Reach::ListedOnly, &allowed, None)?,
             allowed,
             settings: settings.clone(),
+            ground,
             through: Arc::default(),
         })
     }
@@ -143,7 +174,7 @@ impl Outbound {
         let Some(url::Host::Domain(host)) = url.host() else {
             return Ok(());
         };
-        let found = tokio::net::lookup_host((host, 0)).await;
+        let found = (self.ground.look_up)(host.to_owned()).await;
         for address in found.into_iter().flatten() {
             judge(host, address.ip(), Reach::Public, &self.allowed)?;
         }
@@ -158,6 +189,7 @@ impl Outbound {
             return Ok(client.clone());
         }
         let made = client(
+            &self.ground,
             &self.settings,
             Reach::Public,
             &self.allowed,
@@ -251,6 +283,7 @@ enum Via<'a> {
 use Via::{Judged, Trusted};
 
 fn client(
+    ground: &Ground,
     settings: &Settings,
     reach: Reach,
     allowed: &AllowList,
@@ -271,10 +304,11 @@ fn client(
         .read_timeout(settings.idle_timeout)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
         .tcp_nodelay(true)
-        .tls_backend_preconfigured(tls_config()?)
+        .tls_backend_preconfigured(tls_config(ground)?)
         .dns_resolver(Guarded {
             reach,
             allowed: allowed.clone(),
+            look_up: Arc::clone(&ground.look_up),
             proxy_host: trusted.and_then(Url::host_str).map(str::to_owned),
         });
     if let Some(url) = proxy {
@@ -292,21 +326,22 @@ fn client(
     builder.build().map_err(setup)
 }
 
-/// TLS 1.2 and 1.3 with ring and the Mozilla roots, so that a bare container needs no certificate store.
-fn tls_config() -> Result<rustls::ClientConfig, SettingsError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+/// TLS 1.2 and 1.3 with ring.
+fn tls_config(ground: &Ground) -> Result<rustls::ClientConfig, SettingsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| SettingsError::Setup(error.to_string()))?
-        .with_root_certificates(roots)
+        .with_root_certificates(Arc::clone(&ground.roots))
         .with_no_client_auth())
 }
 
 fn setup(error: reqwest::Error) -> SettingsError {
     SettingsError::Setup(error.without_url().to_string())
 }
+
+#[cfg(test)]
+mod guarded;
 
 #[cfg(test)]
 mod tests {

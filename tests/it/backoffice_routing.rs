@@ -78,6 +78,7 @@ async fn an_operator_says_whom_a_group_takes() {
             ("clients", "openclaw"),
             ("protocols", "messages"),
             ("fallback", spare_id.as_str()),
+            ("stops_when_left", "yes"),
         ];
         for kind in group::client::KINDS.iter().filter(|kind| kind.versioned) {
             let mine = kind.word == "claude_code";
@@ -90,6 +91,7 @@ async fn an_operator_says_whom_a_group_takes() {
     let saved = operator.send(&page, &form("2.1.39")).await;
     let shown = operator.open(&page).await;
     let wrong = operator.send(&page, &form("two")).await;
+    let list = operator.open("/console/operator/groups").await;
 
     assert_eq!((spare.status, saved.status, wrong.status), (303, 303, 422));
     let row = all::<group::Entity>(&office)
@@ -110,6 +112,18 @@ async fn an_operator_says_whom_a_group_takes() {
         shown
             .text
             .contains(r#"value="2.1.39" aria-label="Claude Code: At least""#)
+    );
+    assert!(row.stops_when_left);
+    assert!(
+        shown
+            .text
+            .contains(r#"name="stops_when_left" value="yes" checked"#)
+    );
+    assert_eq!(
+        list.text
+            .matches("stops at once when a client hangs up")
+            .count(),
+        1
     );
     assert!(shown.text.contains(r#"value="openclaw" checked"#));
     assert!(!shown.text.contains(r#"value="codex" checked"#));

@@ -318,6 +318,7 @@ async fn a_group_is_exactly_what_was_last_saved() {
         protocols: BTreeSet::new(),
         clients: Vec::new(),
         fallback: None,
+        stops_when_left: false,
     };
 
     let change = |wish| group::change(&till.db, wish, operator(), NOW);

@@ -230,3 +230,57 @@ async fn embeddings_come_in_batches_sizes_and_forms_as_asked() {
     assert_eq!(charges, [6, 2]);
     gate.finish().await;
 }
+
+#[tokio::test]
+async fn vectors_come_as_asked_from_an_upstream_that_knows_one_form_only() {
+    let gate = Gate::open().await;
+    let answer = |one: Value, two: Value| {
+        let data = json!([{"object": "embedding", "index": 0, "embedding": one}, {"object": "embedding", "index": 1, "embedding": two}]);
+        Answer::json(
+            200,
+            &json!({"object": "list", "data": data, "model": "e", "usage": {"prompt_tokens": 4, "total_tokens": 4}}),
+        )
+    };
+    let floats = (json!([1.0, -0.5]), json!([0.25, 2.0]));
+    // 1.0 is 00 00 80 3f, -0.5 is 00 00 00 bf, 0.25 is 00 00 80 3e and 2.0 is 00 00 00 40.
+    let packed = (json!("AACAPwAAAL8="), json!("AACAPgAAAEA="));
+    let table = [
+        ("base64 of floats", json!("base64"), &floats, &packed),
+        ("floats of base64", json!("float"), &packed, &floats),
+        ("floats by default", json!(null), &packed, &floats),
+        ("floats as they are", json!("float"), &floats, &floats),
+        ("base64 as it is", json!("base64"), &packed, &packed),
+        ("a form of the vendor's", json!("ubinary"), &packed, &packed),
+    ];
+
+    let mut calls = 0;
+    for (what, form, said, heard) in table {
+        let upstream = Upstream::start([answer(said.0.clone(), said.1.clone())]);
+        let model = format!("embedding-{calls}");
+        gate.add_model(&model, entity::model::Kind::Embedding).await;
+        gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, &model)
+            .await;
+        let body =
+            json!({"model": model, "input": ["one two", "three four"], "encoding_format": form});
+
+        let found = gate.post("/v1/embeddings", &body).send().await;
+
+        let found: Value = found.expect("an answer").json().await.expect("JSON");
+        let vectors = (
+            found["data"][0]["embedding"].clone(),
+            found["data"][1]["embedding"].clone(),
+        );
+        assert_eq!(&vectors, heard, "{what}");
+        assert_eq!(found["usage"]["prompt_tokens"], 4, "{what}");
+        assert_eq!(
+            upstream.requests()[0].body["encoding_format"],
+            form,
+            "{what}"
+        );
+        calls += 1;
+        let row = gate.ended(calls).await.pop().expect("a row");
+        assert_eq!(row.charge.nanos(), 4 * INPUT_NANOS, "{what}");
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}

@@ -1,16 +1,18 @@
 //! Clients that go away: nothing is lost, nothing is charged twice, and hanging up is no way to save.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use billing::sweeper;
 use entity::{
-    Scoped, channel, hold,
+    Platform, Scoped, channel, group, hold,
     usage::{Finish, Outcome, Quality},
 };
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, sync::Notify};
 
 use crate::support::{
+    bare::{Bare, STREAM_HEAD},
     gate::{Gate, INPUT_NANOS, KEY, OUTPUT_NANOS},
     upstream::{Answer, Upstream},
 };
@@ -292,5 +294,94 @@ async fn a_client_that_never_reads_is_left_and_pays_for_the_whole() {
     );
     assert_eq!(row.charge.nanos(), 900 * (INPUT_NANOS + OUTPUT_NANOS));
     drop(socket);
+    gate.finish().await;
+}
+
+/// An upstream that says a word, goes on when told to, and notes that it was cut off.
+async fn talker(go_on: &Arc<Notify>, cut: &Arc<Notify>) -> Bare {
+    let (go_on, cut) = (Arc::clone(go_on), Arc::clone(cut));
+    Bare::start(move |mut socket| {
+        let (go_on, cut) = (Arc::clone(&go_on), Arc::clone(&cut));
+        async move {
+            let word = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":null}]}\n\n";
+            let rest = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":50,\"completion_tokens\":40}}\n\ndata: [DONE]\n\n";
+            drop(socket.write_all(STREAM_HEAD).await);
+            drop(socket.write_all(word.as_bytes()).await);
+            let mut byte = [0];
+            tokio::select! {
+                () = go_on.notified() => drop(socket.write_all(rest.as_bytes()).await),
+                _ = tokio::io::AsyncReadExt::read(&mut socket, &mut byte) => cut.notify_one(),
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_group_may_stop_at_once_when_its_client_hangs_up() {
+    // Only the setting can end these calls: every other limit is hours away.
+    let gate = Gate::open_with(|config| {
+        config.drain = Duration::from_hours(1);
+        config.idle = Duration::from_hours(1);
+        config.first_byte = Duration::from_hours(1);
+    })
+    .await;
+    let (go_on, cut) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let upstream = talker(&go_on, &cut).await;
+    let silent = Upstream::start([Answer::json(200, &json!({})).wait_first()]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "talks")
+        .await;
+    gate.add_upstream(channel::Kind::Openai, &silent.base, "thinks")
+        .await;
+    let hear_a_word = async || {
+        let mut answer = gate
+            .post(CHAT, &asking("talks", true))
+            .send()
+            .await
+            .expect("an answer");
+        answer.chunk().await.expect("a piece").expect("a piece");
+        answer
+    };
+
+    drop(hear_a_word().await);
+    go_on.notify_one();
+    let drained = gate.ended(1).await.pop().expect("a row");
+    let row = group::Entity::change().filter(group::Column::Id.eq(gate.group));
+    gate.change(row, group::Column::StopsWhenLeft, true).await;
+    drop(hear_a_word().await);
+    cut.notified().await;
+    let stopped = gate.ended(2).await.pop().expect("a row");
+    let asked = tokio::spawn(gate.post(CHAT, &asking("thinks", true)).send());
+    gate.until("the upstream was asked", || async {
+        silent.requests().len() == 1
+    })
+    .await;
+    asked.abort();
+    drop(asked.await);
+    let unheard = gate.ended(3).await.pop().expect("a row");
+
+    assert_eq!(
+        (drained.outcome, drained.quality),
+        (Outcome::Settled, Quality::Exact),
+        "without it the answer is read on"
+    );
+    assert_eq!(drained.charge.nanos(), 50 * INPUT_NANOS + 40 * OUTPUT_NANOS);
+    assert_eq!(
+        (stopped.outcome, stopped.finish, stopped.quality),
+        (Outcome::Settled, Finish::ClientGone, Quality::Counted),
+        "with it what was counted is charged, and the row says so"
+    );
+    assert_eq!(stopped.output_tokens, 3);
+    assert_eq!(
+        stopped.charge.nanos(),
+        stopped.input_tokens * INPUT_NANOS + 3 * OUTPUT_NANOS
+    );
+    assert_eq!(
+        (unheard.finish, unheard.quality, unheard.output_tokens),
+        (Finish::ClientGone, Quality::Counted, 0)
+    );
+    assert_eq!(unheard.charge.nanos(), unheard.input_tokens * INPUT_NANOS);
+    silent.release();
+    silent.stop().await;
     gate.finish().await;
 }

@@ -74,6 +74,7 @@ async fn shape(gate: &Gate, id: GroupId, wish: Wish) {
         protocols: wish.protocols.into_iter().collect(),
         clients,
         fallback: wish.fallback,
+        stops_when_left: false,
     };
     group::change(&gate.till.db, change, Actor::System, gate.clock.now())
         .await

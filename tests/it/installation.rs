@@ -11,8 +11,9 @@ use billing::{
     shop::channel::{self, AddChannel, SealedSecret},
 };
 use entity::{
-    Actor, ChannelId, Clock, EmailTokenId, OutboxId, Platform, RejectionId, Scoped, SessionId,
-    email_token, key, ledger_entry, outbox, rejection, retention, session,
+    Actor, AttemptId, ChannelId, Clock, EmailTokenId, HoldId, ModelId, OutboxId, Platform,
+    RejectionId, Scoped, SessionId, attempt, email_token, key, ledger_entry, outbox, rejection,
+    retention, session,
 };
 use identity::seal::{Sealed, open_channel_secret, seal_channel_secret};
 use sea_orm::{ActiveModelTrait, DbErr, IntoActiveModel, PaginatorTrait};
@@ -255,6 +256,20 @@ fn refused(key: &key::Model, days_ago: u32) -> rejection::Model {
     }
 }
 
+fn tried(days_ago: u32) -> attempt::Model {
+    attempt::Model {
+        id: AttemptId::fresh(),
+        call_id: HoldId::fresh(),
+        channel_id: ChannelId::fresh(),
+        model_id: ModelId::fresh(),
+        status: Some(503),
+        fault: "no".to_owned(),
+        took_ms: 1,
+        cost: None,
+        created_at: NOW.minus(DAY * days_ago),
+    }
+}
+
 fn letter(status: outbox::Status, days_ago: u32) -> outbox::Model {
     let then = NOW.minus(DAY * days_ago);
     outbox::Model {
@@ -311,6 +326,7 @@ async fn what_is_kept_for_a_while_goes_in_slices_and_money_stays() {
     put(&running, (0..past).map(|_| refused(&key, 91)).collect()).await;
     put(&running, vec![refused(&key, 89), refused(&key, 0)]).await;
     put(&running, vec![ended(2), ended(0)]).await;
+    put(&running, vec![tried(91), tried(89), tried(0)]).await;
     put(
         &running,
         vec![link(8, None), link(1, Some(9)), link(6, None)],
@@ -339,6 +355,8 @@ async fn what_is_kept_for_a_while_goes_in_slices_and_money_stays() {
         .collect();
     assert_eq!(retention::SLICE, 200);
     assert_eq!(rejections.expect("they count"), 2);
+    let tries = attempt::Entity::every().count(db.read()).await;
+    assert_eq!(tries.expect("they count"), 2, "90 days, like refusals");
     assert_eq!(sessions.expect("they count"), 2, "the live one and today's");
     assert_eq!(
         links.expect("they count") - links_left.expect("they count"),

@@ -1,10 +1,12 @@
 //! Promises of the pages about prices, statements and refunds, as operators and members see them.
 
 use crate::support::house::House;
-use entity::{Platform, ledger_transaction::Kind, model, price_version};
+use entity::{
+    AttemptId, Credits, Platform, attempt, ledger_transaction::Kind, model, price_version,
+};
 use entity::{Scoped, ledger_transaction, tenant, usage};
 use reqwest::Method;
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
 /// A house with a member who made one call.
@@ -186,5 +188,46 @@ async fn a_pasted_table_is_shown_first_and_taken_over_when_ticked() {
         model.expect("reads").expect("the model").status,
         model::Status::Active
     );
+    house.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_see_on_a_call_what_was_tried_in_vain_and_members_do_not() {
+    let (house, stage, call) = with_a_call().await;
+    let mut operator = house.signed_in(stage.operator).await;
+    let mut member = house.signed_in(stage.member).await;
+    let at = format!("/console/operator/calls/{}", call.id);
+    let before = operator.open(&at).await;
+    let tried = attempt::Model {
+        id: AttemptId::fresh(),
+        call_id: call.id,
+        channel_id: call.channel_id.expect("a channel"),
+        model_id: call.model_id,
+        status: Some(529),
+        fault: "status 529: overloaded_error <b>Overloaded</b>".to_owned(),
+        took_ms: 1_234,
+        cost: Some(Credits::from_nanos(5_000_000)),
+        created_at: call.started_at,
+    };
+    let stored: Result<attempt::Model, DbErr> = house
+        .db()
+        .write(|tx| Box::pin(async move { tried.into_active_model().reset_all().insert(tx).await }))
+        .await;
+    stored.expect("a try is stored");
+
+    let shown = operator.open(&at).await;
+    let seen = member.open(&format!("/console/usage/{}", call.id)).await;
+
+    assert!(!before.text.contains("Tried in vain"));
+    for part in [
+        "Tried in vain",
+        "HTTP 529",
+        "1,234 ms",
+        "overloaded_error &#60;b&#62;Overloaded",
+        "0.00<span class=\"fraction\">5</span>",
+    ] {
+        assert!(shown.text.contains(part), "{part}: {}", shown.text);
+    }
+    assert!(!seen.text.contains("Tried in vain") && !seen.text.contains("529"));
     house.finish().await;
 }

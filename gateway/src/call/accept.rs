@@ -6,7 +6,7 @@ use actix_web::{
     http::header::{self, HeaderMap},
     web::Payload,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,7 +14,10 @@ use crate::{
     error::{Code, Refusal},
     gateway::Config,
     reply::text,
-    wire::encoding::{DecodeError, decode},
+    wire::{
+        encoding::{DecodeError, decode},
+        gather::Gathered,
+    },
 };
 
 /// What is read and thrown away at most, so that a refused client reads our answer and not a reset.
@@ -31,19 +34,20 @@ pub(super) async fn body(
     let announced = text(headers, header::CONTENT_LENGTH.as_str())
         .parse::<u64>()
         .unwrap_or(0);
-    if usize::try_from(announced).map_or(true, |length| length > config.body_limit) {
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    if announced > config.body_limit {
         return Err(too_large(config.body_limit));
     }
 
     let deadline = Instant::now() + config.body_deadline;
-    let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0).min(1 << 20));
+    let mut body = Gathered::expecting(announced);
     loop {
         let piece = timeout_at(deadline, payload.next())
             .await
             .map_err(|_| too_slow(config.body_deadline))?;
         match piece {
             None => break,
-            Some(Ok(piece)) => body.extend_from_slice(&piece),
+            Some(Ok(piece)) => body.add(&piece),
             Some(Err(error)) => {
                 return Err(Refusal::new(
                     Code::InvalidRequest,
@@ -56,7 +60,7 @@ pub(super) async fn body(
         }
     }
     let encoding = text(headers, header::CONTENT_ENCODING.as_str());
-    decode(encoding, body.freeze(), config.body_limit).map_err(|error| undecoded(&error))
+    decode(encoding, body.whole(), config.body_limit).map_err(|error| undecoded(&error))
 }
 
 /// Reads what is left of a body that nobody wants, within limits.

@@ -15,6 +15,7 @@ use outbound::HeaderMap;
 use super::{
     Call,
     foreign::Foreign,
+    pin,
     policy::{group_for, no_channel, serving},
     refusal::{model_blocked, not_read},
     route::{self, Conversation},
@@ -68,6 +69,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         .map_err(|refusal| readable_by(&request.visit.client, refusal))?;
     let group = serving(&snapshot, group, &model, &request);
     let price = price_of(&model)?;
+    let pinned = inner.pins.of(&request)?;
     let foreign = Foreign::new(&request);
     let channels = route::channels(
         group,
@@ -82,7 +84,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
             None => no_channel(gateway, &snapshot, group, &model, &request).await,
         });
     }
-    let channels = open_channels(gateway, channels, &model)?;
+    let channels = open_channels(gateway, pin::only(pinned, channels), &model)?;
     let foreign = foreign.into_request(&inner.memory);
 
     let (multiplier_ppm, rates) = deal(gateway, &request, group, &model).await?;
@@ -148,6 +150,12 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         bound,
         lowered: false,
         channels,
+        pinned,
+        drain: if group.stops_when_left {
+            Duration::ZERO
+        } else {
+            inner.config.drain
+        },
         order,
     })
 }

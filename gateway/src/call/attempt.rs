@@ -13,13 +13,14 @@ use outbound::{
 use tokio::time::timeout;
 
 use super::{
-    Call,
+    Call, apart,
     client::Client,
     cooldown::Severity,
     events::{Events, whole},
     fault::{Refused, refused},
     foreign::{self, Crossing},
     quirk,
+    secret::Secrets,
 };
 use crate::{
     catalog::{Channel, Credential, Upstream, endpoint},
@@ -30,6 +31,7 @@ use crate::{
     wire::{
         sse::Frame,
         tap::{Failure, Seen, Tap},
+        vector,
     },
 };
 
@@ -38,7 +40,7 @@ pub(super) enum Outcome {
     /// A stream whose first event is good, or that is silent at first.
     Stream(Box<Opened>),
     /// A whole answer.
-    Whole { body: Bytes, tap: Tap },
+    Whole { body: Bytes, tap: Box<Tap> },
     /// The upstream refuses the request itself; no other channel would take it.
     CallerFault(Refusal),
     /// This channel did not work; another may.
@@ -52,6 +54,8 @@ pub(super) struct Opened {
     pub(super) events: Events,
     pub(super) tap: Tap,
     pub(super) first: Option<(Frame, Seen)>,
+    /// What no word of the upstream may repeat.
+    pub(super) secrets: Secrets,
 }
 
 /// Why a channel did not work. The text is for operators, never for callers.
@@ -86,11 +90,19 @@ pub(super) async fn attempt(
     credential: Option<&Credential>,
     client: &Client,
 ) -> Outcome {
-    tokio::select! {
+    let outcome = tokio::select! {
         biased;
         outcome = ask(gateway, call, (channel, credential), client) => outcome,
-        () = client.gone_for(gateway.inner.config.drain) => Outcome::Abandoned,
+        () = client.gone_for(call.drain) => Outcome::Abandoned,
         () = gateway.inner.stopping.cancelled() => Outcome::Abandoned,
+    };
+    match outcome {
+        // Operators read these words, and they are stored.
+        Outcome::Failed(failed) => Outcome::Failed(Failed {
+            why: Secrets::of(credential).clean_text(&failed.why),
+            ..failed
+        }),
+        other => other,
     }
 }
 
@@ -122,7 +134,8 @@ async fn ask(
 
         if (200..300).contains(&reply.status) {
             return if call.reading.streamed {
-                open(gateway, call, crossing.as_ref(), reply).await
+                let secrets = Secrets::of(credential);
+                open(gateway, call, crossing.as_ref(), reply, secrets).await
             } else {
                 match &crossing {
                     Some(crossing) if reply.streams => {
@@ -147,6 +160,7 @@ fn native(call: &Call, upstream_model: &str) -> Bytes {
     let body = call
         .reading
         .body_for(call.protocol, &call.body, upstream_model, call.output_limit);
+    let body = apart::body(call.caller.key.tenant_id, &call.reading, &body).unwrap_or(body);
     without_carriers(call.protocol, &body).unwrap_or(body)
 }
 
@@ -295,6 +309,7 @@ async fn open(
     call: &Call,
     crossing: Option<&Crossing>,
     reply: Reply,
+    secrets: Secrets,
 ) -> Outcome {
     let events = Events::new(reply.body);
     let mut opened = match crossing {
@@ -302,11 +317,13 @@ async fn open(
             events: events.translated(&crossing.translation, &gateway.inner.memory),
             tap: Tap::new(crossing.upstream),
             first: None,
+            secrets,
         },
         None => Opened {
             events,
             tap: Tap::new(call.protocol),
             first: None,
+            secrets,
         },
     };
     let first = timeout(gateway.inner.config.heartbeat, async {
@@ -358,7 +375,10 @@ async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Rep
         }
     };
     match timeout(config.whole_answer, reading).await {
-        Ok(Ok(body)) if !body.is_empty() => Outcome::Whole { body, tap },
+        Ok(Ok(body)) if !body.is_empty() => Outcome::Whole {
+            body,
+            tap: Box::new(tap),
+        },
         Ok(Ok(_)) => Outcome::Failed(passing("the answer is too large".to_owned())),
         Ok(Err(why)) => Outcome::Failed(Failed {
             used: used(call, &tap),
@@ -399,12 +419,18 @@ async fn read_whole(
                 return Outcome::Failed(passing("the answer is not in the protocol".to_owned()));
             }
         },
+        None if call.protocol == Protocol::Embeddings => {
+            vector::in_form(&body, call.reading.vectors).unwrap_or(body)
+        }
         _ => body,
     };
     match seen {
         Seen::Failure(failure) => Outcome::Failed(passing(wording(&failure))),
         Seen::Garbage => Outcome::Failed(passing("the answer is not in the protocol".to_owned())),
-        Seen::Idle | Seen::Content | Seen::UsageOnly | Seen::End => Outcome::Whole { body, tap },
+        Seen::Idle | Seen::Content | Seen::UsageOnly | Seen::End => Outcome::Whole {
+            body,
+            tap: Box::new(tap),
+        },
     }
 }
 

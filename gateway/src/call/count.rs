@@ -31,6 +31,7 @@ use super::{
     policy::{no_channel, open_group, serving},
     refusal::not_read,
     route::{self, Conversation},
+    secret::Secrets,
 };
 use crate::{
     catalog::{Channel, Model, Upstream},
@@ -191,6 +192,11 @@ async fn native(
             return Ok(None);
         }
         Err(_) => return Ok(None),
+    };
+    let body = if status == 200 {
+        body
+    } else {
+        Secrets::of(credential).clean(&body)
     };
     match status {
         200 => Ok(serde_json::from_slice::<Counted>(&body)

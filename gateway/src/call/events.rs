@@ -11,7 +11,10 @@ use tokio::time::timeout;
 use super::memory::Memory;
 use crate::{
     translate::{Collecting, Kept, Stream, Translation},
-    wire::sse::{Frame, Splitter},
+    wire::{
+        gather::Gathered,
+        sse::{Frame, Splitter},
+    },
 };
 
 /// No event is longer: generated pictures come in pieces below this.
@@ -173,15 +176,15 @@ fn closed(frame: Frame) -> Frame {
 
 /// The whole of a body, at most [`LONGEST_ANSWER`], with pauses of at most `idle`.
 pub(super) async fn whole(mut body: BodyStream, idle: Duration) -> Result<Bytes, SendError> {
-    let mut all = bytes::BytesMut::new();
+    let mut all = Gathered::expecting(0);
     loop {
         let next = timeout(idle, body.next())
             .await
             .map_err(|_| SendError::Silent)?;
         let Some(piece) = next else {
-            return Ok(all.freeze());
+            return Ok(all.whole());
         };
-        all.extend_from_slice(&piece?);
+        all.add(&piece?);
         if all.len() > LONGEST_ANSWER {
             return Err(SendError::TooLarge {
                 limit: LONGEST_ANSWER,

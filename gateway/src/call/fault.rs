@@ -13,6 +13,7 @@ use super::{
     attempt::{Failed, Outcome, Reply, wording},
     cooldown::Severity,
     foreign::{self, Crossing},
+    secret::Secrets,
 };
 use crate::{
     catalog::Credential,
@@ -42,7 +43,7 @@ pub(super) async fn refused(
     let body = timeout(ERROR_WITHIN, first_bytes(reply.body))
         .await
         .unwrap_or_default();
-    let body = scrubbed(body, credential);
+    let body = Secrets::of(credential).clean(&body);
     let failure = error_in(&body);
     let why = match &failure {
         Some(failure) => format!("status {status}: {}", wording(failure)),
@@ -90,31 +91,6 @@ pub(super) async fn refused(
         }
     };
     Refused::Outcome(Box::new(outcome))
-}
-
-/// The body without the channel's own secret, should its upstream repeat it. A body that cannot be cleaned is dropped.
-fn scrubbed(body: Bytes, credential: Option<&Credential>) -> Bytes {
-    let values = credential.iter().flat_map(|credential| &credential.headers);
-    let secrets: Vec<&str> = values
-        .filter(|(_, value)| value.is_sensitive())
-        .filter_map(|(_, value)| value.to_str().ok())
-        .map(|value| value.strip_prefix("Bearer ").unwrap_or(value))
-        .filter(|secret| !secret.is_empty())
-        .collect();
-    let leaks = |body: &[u8], secret: &str| {
-        let secret = secret.as_bytes();
-        body.windows(secret.len()).any(|part| part == secret)
-    };
-    if !secrets.iter().any(|secret| leaks(&body, secret)) {
-        return body;
-    }
-    let Ok(mut text) = String::from_utf8(body.to_vec()) else {
-        return Bytes::new();
-    };
-    for secret in secrets {
-        text = text.replace(secret, "***");
-    }
-    text.into()
 }
 
 async fn first_bytes(mut body: outbound::BodyStream) -> Bytes {

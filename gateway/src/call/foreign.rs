@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use entity::Protocol;
 
-use super::{Call, admit::Request as Incoming, memory::Memory};
+use super::{Call, admit::Request as Incoming, apart, memory::Memory};
 use crate::{
     catalog::{Channel, Model, Upstream},
     error::{Code, Refusal},
@@ -66,8 +66,12 @@ impl<'a> Foreign<'a> {
     /// The request itself, if any channel needs it, with the thoughts that its caller could not send back.
     pub(super) fn into_request(self, memory: &Memory) -> Option<Arc<Request>> {
         let mut request = self.read.into_inner()?.ok()?;
+        let tenant = self.incoming.caller.key.tenant_id;
+        for told in [&mut request.cache_key, &mut request.user] {
+            *told = told.take().map(|told| apart::name(tenant, &told));
+        }
         if self.incoming.protocol == Protocol::Chat {
-            memory.recall(self.incoming.caller.key.tenant_id, &mut request);
+            memory.recall(tenant, &mut request);
         }
         Some(Arc::new(request))
     }

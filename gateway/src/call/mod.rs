@@ -2,6 +2,7 @@
 
 mod accept;
 mod admit;
+mod apart;
 mod attempt;
 mod block;
 mod budget;
@@ -15,6 +16,7 @@ mod foreign;
 mod handle;
 mod load;
 mod memory;
+mod pin;
 mod policy;
 mod quirk;
 mod rate;
@@ -23,7 +25,9 @@ mod relay;
 mod repeat;
 mod route;
 mod run;
+mod secret;
 mod settle;
+mod stranger;
 
 pub(crate) use budget::Budget;
 pub(crate) use cooldown::Cooldowns;
@@ -31,12 +35,15 @@ pub(crate) use count::count;
 pub(crate) use handle::answer;
 pub(crate) use load::Loads;
 pub(crate) use memory::Memory;
+use pin::Pin;
+pub(crate) use pin::Pins;
 pub(crate) use rate::Rates;
 pub(crate) use refusal::not_read;
 pub(crate) use repeat::Repeats;
 pub(crate) use route::Turns;
+pub(crate) use stranger::Strangers;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use billing::{admission::HoldOrder, plan::RateOf};
 use bytes::Bytes;
@@ -80,5 +87,9 @@ pub(crate) struct Call {
     lowered: bool,
     /// Channels in the order they are tried.
     channels: Vec<Arc<Channel>>,
+    /// The key of the one channel that knows the response which this request goes on from.
+    pinned: Option<Pin>,
+    /// How long the answer is read on for its usage after its client has gone.
+    drain: Duration,
     order: HoldOrder,
 }

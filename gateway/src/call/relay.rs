@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use billing::{lane::Hold, rating::Tokens};
 use bytes::Bytes;
-use entity::{ChannelId, Credits, Protocol, Timestamp, usage::Finish};
+use entity::{ChannelId, ChannelKeyId, Credits, Protocol, Timestamp, usage::Finish};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -18,6 +18,7 @@ use super::{
     events::Events,
     fault::is_account_fault,
     refusal::draining,
+    secret::Secrets,
     settle::{self, Ended, bill},
 };
 use crate::{
@@ -43,6 +44,8 @@ struct Relay<'a> {
     client: &'a mut Client,
     hold: Hold,
     tap: Tap,
+    /// What no word of the upstream may repeat.
+    secrets: Secrets,
     first_byte_at: Option<Timestamp>,
     /// The response object that a Responses client has seen, for an error event to name.
     opened: Option<Value>,
@@ -77,13 +80,14 @@ pub(super) async fn relay(
     call: &Call,
     client: &mut Client,
     hold: Hold,
-    channel: ChannelId,
+    (channel, key): (ChannelId, Option<ChannelKeyId>),
     opened: Opened,
 ) {
     let Opened {
         mut events,
         tap,
         first,
+        secrets,
     } = opened;
     client.begin(Head::Stream);
     let mut relay = Relay {
@@ -92,6 +96,7 @@ pub(super) async fn relay(
         client,
         hold,
         tap,
+        secrets,
         first_byte_at: None,
         opened: None,
         blocks: Blocks::default(),
@@ -122,10 +127,13 @@ pub(super) async fn relay(
     ) {
         gateway.inner.repeats.failed(call);
     }
+    // Nobody waits for what is left, so the upstream is cut off before anything else is done.
+    let events = (!stop.abandoned).then_some(events);
     let ended = Ended {
         finish: stop.finish,
         abandoned: stop.abandoned,
         channel,
+        key,
         first_byte_at,
     };
     let mut settled = std::pin::pin!(settle::end(gateway, call, hold, &tap, ended));
@@ -137,7 +145,9 @@ pub(super) async fn relay(
     if committed.is_err() {
         settled.await;
     }
-    if stop.finish == Finish::Complete {
+    if stop.finish == Finish::Complete
+        && let Some(events) = events
+    {
         drop(tokio::time::timeout(CLOSE_WITHIN, events.finish()).await);
     }
 }
@@ -155,7 +165,7 @@ impl Relay<'_> {
                 () = self.gateway.inner.stopping.cancelled() => {
                     return self.broken(Finish::Shutdown, &draining());
                 }
-                () = self.client.gone_for(config.drain) => return Stop {
+                () = self.client.gone_for(self.call.drain) => return Stop {
                     finish: Finish::ClientGone,
                     last: None,
                     abandoned: true,
@@ -199,7 +209,7 @@ impl Relay<'_> {
                 self.cover().await
             }
             Seen::End => Some(Stop::with(self.finish(Finish::Complete), Some(frame.raw))),
-            Seen::Failure(failure) => Some(self.failed(frame, &failure)),
+            Seen::Failure(failure) => Some(self.failed(&frame, &failure)),
             Seen::Garbage => Some(self.cut("an event is not in the protocol")),
         }
     }
@@ -303,17 +313,19 @@ impl Relay<'_> {
     }
 
     /// The upstream reports a failure in its stream. Its own words pass, for clients act on them, unless they speak of
-    /// the account behind the channel.
-    fn failed(&mut self, frame: Frame, failure: &Failure) -> Stop {
-        tracing::warn!(request.id = %self.call.visit.id, code = %failure.code, "an upstream failed: {}", failure.message);
-        if is_account_fault(failure) {
+    /// the account behind the channel, and without its secret.
+    fn failed(&mut self, frame: &Frame, failure: &Failure) -> Stop {
+        let told = self.secrets.clean_text(&failure.message);
+        tracing::warn!(request.id = %self.call.visit.id, code = %failure.code, "an upstream failed: {told}");
+        let words = self.secrets.clean_event(&frame.raw, failure);
+        let (false, Some(words)) = (is_account_fault(failure), words) else {
             let message = sentence(&"the upstream failed in the middle of the answer");
             return self.broken(
                 Finish::UpstreamError,
                 &Refusal::new(Code::UpstreamError, message),
             );
-        }
-        Stop::with(self.finish(Finish::UpstreamError), Some(frame.raw))
+        };
+        Stop::with(self.finish(Finish::UpstreamError), Some(words))
     }
 
     fn broken(&self, finish: Finish, refusal: &Refusal) -> Stop {

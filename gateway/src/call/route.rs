@@ -178,6 +178,7 @@ mod tests {
             protocols: Vec::new(),
             clients: Vec::new(),
             fallback: None,
+            stops_when_left: false,
             channels: channels.to_vec(),
         }
     }

@@ -81,29 +81,36 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
         else {
             continue;
         };
-        let credential = inner
-            .turns
-            .draw(channel.id, channel.keys(), &inner.cooldowns);
+        let credential = drawn(&gateway, &call, channel);
+        let key = credential.and_then(|credential| credential.key);
         let begun = Instant::now();
-        let outcome = {
-            let attempt = attempt(&gateway, &call, channel, credential, &client);
-            let mut attempt = std::pin::pin!(attempt);
-            loop {
-                match timeout(SIGN_OF_LIFE, &mut attempt).await {
-                    Ok(outcome) => break outcome,
-                    Err(_) => hold.checkpoint(Credits::ZERO, Tokens::default()),
-                }
-            }
-        };
+        let to = (channel, credential);
+        let outcome = tried(&gateway, &call, to, &client, &mut hold).await;
         match outcome {
             Outcome::Stream(opened) => {
                 works(&gateway, channel, credential);
-                relay(&gateway, &call, &mut client, hold, channel.id, *opened).await;
+                relay(
+                    &gateway,
+                    &call,
+                    &mut client,
+                    hold,
+                    (channel.id, key),
+                    *opened,
+                )
+                .await;
                 return;
             }
             Outcome::Whole { body, tap } => {
                 works(&gateway, channel, credential);
-                deliver(&gateway, &call, &mut client, hold, channel, (body, tap)).await;
+                deliver(
+                    &gateway,
+                    &call,
+                    &mut client,
+                    hold,
+                    (channel, key),
+                    (body, *tap),
+                )
+                .await;
                 return;
             }
             Outcome::CallerFault(refusal) => {
@@ -130,6 +137,36 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     refuse(&gateway, &call, &mut client, refusal);
 }
 
+/// The key that a channel is asked with: the one that made the response which the call goes on from, or the next in turn.
+fn drawn<'a>(gateway: &Gateway, call: &Call, channel: &'a Channel) -> Option<&'a Credential> {
+    let inner = &gateway.inner;
+    let pin = call.pinned.filter(|pin| pin.channel == channel.id);
+    pin.and_then(|pin| channel.keys().iter().find(|known| known.key == pin.key))
+        .or_else(|| {
+            inner
+                .turns
+                .draw(channel.id, channel.keys(), &inner.cooldowns)
+        })
+}
+
+/// Tries a channel, and says now and then that the call is alive.
+async fn tried(
+    gateway: &Gateway,
+    call: &Call,
+    (channel, credential): (&Channel, Option<&Credential>),
+    client: &Client,
+    hold: &mut Hold,
+) -> Outcome {
+    let attempt = attempt(gateway, call, channel, credential, client);
+    let mut attempt = std::pin::pin!(attempt);
+    loop {
+        match timeout(SIGN_OF_LIFE, &mut attempt).await {
+            Ok(outcome) => return outcome,
+            Err(_) => hold.checkpoint(Credits::ZERO, Tokens::default()),
+        }
+    }
+}
+
 /// Why credits are not held; where a plan leaves the model out, with the group in which one has it.
 async fn unheld(gateway: &Gateway, call: &Call, refused: &HoldRefusal) -> Refusal {
     let refusal = of_hold(refused, &call.model, gateway.inner.clock.now());
@@ -152,7 +189,7 @@ async fn deliver(
     call: &Call,
     client: &mut Client,
     hold: Hold,
-    channel: &Channel,
+    (channel, key): (&Channel, Option<ChannelKeyId>),
     (body, tap): (Bytes, Tap),
 ) {
     let cut = call.lowered && tap.truncated();
@@ -164,6 +201,7 @@ async fn deliver(
         },
         abandoned: false,
         channel: channel.id,
+        key,
         first_byte_at: Some(gateway.inner.clock.now()),
     };
     settle::end(gateway, call, hold, &tap, ended).await;
@@ -188,6 +226,7 @@ async fn abandon(
             finish: Finish::ClientGone,
             abandoned: true,
             channel: channel.id,
+            key: None,
             first_byte_at: None,
         };
         settle::end(gateway, call, hold, &Tap::new(call.protocol), ended).await;

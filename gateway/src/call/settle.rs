@@ -6,7 +6,7 @@ use billing::{
     rating::{PPM_ONE, Tokens, charge_ceil},
 };
 use entity::{
-    ChannelId, Credits, Protocol, Timestamp,
+    ChannelId, ChannelKeyId, Credits, Protocol, Timestamp,
     usage::{Finish, Quality},
     usage_doubt,
 };
@@ -25,6 +25,8 @@ pub(super) struct Ended {
     /// Whether the upstream was still at work when nobody waited for it any more.
     pub(super) abandoned: bool,
     pub(super) channel: ChannelId,
+    /// Which further key of the channel; none for its first.
+    pub(super) key: Option<ChannelKeyId>,
     pub(super) first_byte_at: Option<Timestamp>,
 }
 
@@ -54,6 +56,7 @@ pub(super) fn end(
         tracing::error!(request.id = %request, channel.id = %ended.channel, %anomaly, "usage was counted here instead");
     }
     repeat::note(gateway, call);
+    gateway.inner.pins.note(call, tap, &ended);
     // A call that failed before it brought anything costs nothing. One that was left at work costs what was counted,
     // its input at least: hanging up is no way to save.
     let ending: Ending = if tap.delivered() || ended.abandoned {
@@ -62,7 +65,11 @@ pub(super) fn end(
         let doubt = tap
             .anomaly()
             .map(|anomaly| anomaly.to_string())
-            .or_else(|| bill.doubt.clone());
+            .or_else(|| bill.doubt.clone())
+            .or_else(|| {
+                let strangers = &gateway.inner.strangers;
+                strangers.doubt(call, ended.channel, tap.named()?)
+            });
         if let Some(reason) = doubt {
             keep_doubt(gateway, call, ended.channel, bill.charge, reason);
         }

@@ -244,6 +244,7 @@ async fn groups(
                 protocols: list(&row, &row.protocols),
                 clients: list(&row, &row.clients),
                 fallback: row.fallback_group_id,
+                stops_when_left: row.stops_when_left,
                 channels: members.remove(&row.id).unwrap_or_default(),
                 title: row.title,
             };

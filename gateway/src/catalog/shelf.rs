@@ -43,6 +43,8 @@ pub(crate) struct Group {
     pub(crate) clients: Vec<Rule>,
     /// Where calls go that it does not take or has no channel for.
     pub(crate) fallback: Option<GroupId>,
+    /// Whether its calls stop at once when their client hangs up.
+    pub(crate) stops_when_left: bool,
     pub(crate) channels: Vec<Arc<Channel>>,
 }
 

@@ -5,6 +5,8 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
+use super::gather::Gathered;
+
 /// Why a body could not be decoded.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum DecodeError {
@@ -18,7 +20,7 @@ pub(crate) enum DecodeError {
 
 /// The largest zstd window accepted: 2^23 bytes, 8 MiB (RFC 8878's recommended limit).
 const WINDOW_LOG_MAX: u32 = 23;
-const STEP_BYTES: u64 = 64 * 1024;
+const STEP_BYTES: usize = 64 * 1024;
 
 /// Undoes one content encoding; `cap` bounds what comes out, in bytes.
 pub(crate) fn decode(encoding: &str, body: Bytes, cap: usize) -> Result<Bytes, DecodeError> {
@@ -37,18 +39,18 @@ pub(crate) fn decode(encoding: &str, body: Bytes, cap: usize) -> Result<Bytes, D
 }
 
 fn unfold(mut source: impl Read, name: &'static str, cap: usize) -> Result<Bytes, DecodeError> {
-    let mut plain = Vec::new();
+    let mut plain = Gathered::expecting(0);
+    let mut step = vec![0; STEP_BYTES];
     loop {
         let read = source
-            .by_ref()
-            .take(STEP_BYTES)
-            .read_to_end(&mut plain)
+            .read(&mut step)
             .map_err(|_| DecodeError::Corrupt(name))?;
+        if read == 0 {
+            return Ok(plain.whole());
+        }
+        plain.add(step.get(..read).unwrap_or_default());
         if plain.len() > cap {
             return Err(DecodeError::TooLarge(cap));
-        }
-        if read == 0 {
-            return Ok(plain.into());
         }
     }
 }

@@ -3,9 +3,11 @@
 pub(crate) mod client;
 pub(crate) mod credential;
 pub(crate) mod encoding;
+pub(crate) mod gather;
 pub(crate) mod path;
 pub(crate) mod reading;
 pub(crate) mod size;
 pub(crate) mod sse;
 pub(crate) mod tap;
 pub(crate) mod usage;
+pub(crate) mod vector;

@@ -38,8 +38,23 @@ pub(crate) struct Reading {
     pub(crate) searches: u64,
     /// Whether the client asked for the usage event of a chat stream itself.
     pub(crate) usage_asked: bool,
+    /// The response that the request goes on from.
+    pub(crate) previous_response: Option<String>,
+    /// Whether it has a name for its prompt cache or its user.
+    pub(crate) names_somebody: bool,
+    /// The form in which vectors are asked for; none where it is one that only the upstream knows.
+    pub(crate) vectors: Option<Vectors>,
     pub(crate) size: Size,
     spans: Spans,
+}
+
+/// The form of a vector in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vectors {
+    /// A list of numbers.
+    Floats,
+    /// Little-endian float32 in base64.
+    Base64,
 }
 
 /// Where the fields stand that may have to change.
@@ -107,6 +122,15 @@ pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadReque
         demanding: demanding(&fields),
         searches: searches(&fields),
         usage_asked: asks_usage(fields.stream_options),
+        previous_response: fields
+            .previous_response_id
+            .and_then(|raw| serde_json::from_str(raw.get()).ok()),
+        names_somebody: fields.names().into_iter().any(is_set),
+        vectors: match fields.encoding_format.map(RawValue::get) {
+            None | Some("null" | "\"float\"") => Some(Vectors::Floats),
+            Some("\"base64\"") => Some(Vectors::Base64),
+            Some(_) => None,
+        },
         size: size::measure(body),
         spans,
     })
@@ -301,7 +325,28 @@ macro_rules! fields {
 fields! {
     model, messages, input, stream, stream_options, max_tokens, max_completion_tokens, max_output_tokens, n,
     previous_response_id, conversation, prompt, background, service_tier, speed,
+    prompt_cache_key, user, safety_identifier, encoding_format, best_of, inference_geo,
     tools, functions, thinking, reasoning, reasoning_effort, web_search_options, max_tool_calls,
+}
+
+impl<'a> Fields<'a> {
+    /// Names by which a caller tells its prompt caches and users apart.
+    fn names(&self) -> [Option<&'a RawValue>; 3] {
+        [self.prompt_cache_key, self.user, self.safety_identifier]
+    }
+}
+
+/// The body with every such name as `rename` has it; none where it has none that is text.
+pub(crate) fn renamed_names(body: &Bytes, rename: impl Fn(&str) -> String) -> Option<Bytes> {
+    let text = std::str::from_utf8(body).ok()?;
+    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+    let mut edits = Edits::default();
+    for raw in fields.names().into_iter().flatten() {
+        if let Ok(told) = serde_json::from_str::<String>(raw.get()) {
+            edits.0.push((span(text, raw), quoted(&rename(&told))));
+        }
+    }
+    Some(edits.apply(body))
 }
 
 #[derive(Deserialize)]
@@ -362,9 +407,10 @@ fn unmetered(fields: &Fields<'_>) -> Result<(), BadRequest> {
     for (name, value) in [
         ("service_tier", fields.service_tier),
         ("speed", fields.speed),
+        ("inference_geo", fields.inference_geo),
     ] {
         let asked = parse::<String>(name, value, "a string")?;
-        let dear = ["priority", "fast", "ultrafast", "scale"];
+        let dear = ["priority", "fast", "ultrafast", "scale", "us"];
         if asked.is_some_and(|asked| dear.contains(&asked.as_str())) {
             return Err(bad(
                 Some(name),
@@ -372,7 +418,42 @@ fn unmetered(fields: &Fields<'_>) -> Result<(), BadRequest> {
             ));
         }
     }
-    Ok(())
+    match unmetered_tool(fields) {
+        Some(kind) => Err(bad(
+            Some("tools"),
+            &format!(
+                "the tool `{kind}` is not offered, for its use is not reported; leave it out of `tools`"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first tool that the upstream runs itself and sells apart from tokens, without a word of it in the usage.
+fn unmetered_tool(fields: &Fields<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Place<'a> {
+        #[serde(borrow, rename = "type", default)]
+        kind: Option<Cow<'a, str>>,
+    }
+    #[derive(Deserialize)]
+    struct Tool<'a> {
+        #[serde(borrow, rename = "type", default)]
+        kind: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        environment: Option<Place<'a>>,
+    }
+    let tools: Vec<&RawValue> = serde_json::from_str(fields.tools?.get()).ok()?;
+    tools.into_iter().find_map(|raw| {
+        let tool: Tool<'_> = serde_json::from_str(raw.get()).ok()?;
+        let kind = tool.kind?;
+        let place = tool.environment.and_then(|place| place.kind);
+        let is_hosted = place.is_some_and(|place| place.starts_with("container"));
+        let is_sold = ["code_interpreter", "image_generation", "code_execution"]
+            .iter()
+            .any(|sold| kind.starts_with(sold));
+        (is_sold || is_hosted).then(|| kind.into_owned())
+    })
 }
 
 /// Whether tools or thinking are asked for.
@@ -461,15 +542,21 @@ fn choices(protocol: Protocol, fields: &Fields<'_>) -> Result<u64, BadRequest> {
     if protocol != Protocol::Chat {
         return Ok(1);
     }
-    let asked = parse::<u64>("n", fields.n, "a whole number")?.unwrap_or(1);
-    if (1..=MAX_CHOICES).contains(&asked) {
-        Ok(asked)
-    } else {
-        Err(bad(
-            Some("n"),
-            &format!("`n` must be between 1 and {MAX_CHOICES}"),
-        ))
+    let mut most = 1;
+    for (name, value) in [("n", fields.n), ("best_of", fields.best_of)] {
+        let asked = parse::<Option<u64>>(name, value, "a whole number")?
+            .flatten()
+            .unwrap_or(1);
+        if !(1..=MAX_CHOICES).contains(&asked) {
+            return Err(bad(
+                Some(name),
+                &format!("`{name}` must be between 1 and {MAX_CHOICES}"),
+            ));
+        }
+        // Each answer that is made costs its output, whether or not it is shown.
+        most = most.max(asked);
     }
+    Ok(most)
 }
 
 fn asks_usage(stream_options: Option<&RawValue>) -> bool {

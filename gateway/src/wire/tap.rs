@@ -68,7 +68,14 @@ pub(crate) struct Tap {
     delivered: bool,
     text: TextCount,
     searches: Searches,
+    /// The model that the answer says it is from.
+    named: Option<String>,
+    /// The id of a response.
+    response: Option<String>,
 }
+
+/// Letters of a model's name that are kept.
+const LONGEST_NAME: usize = 200;
 
 /// Searches of hosted tools that passed as parts of the answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,6 +104,33 @@ impl Tap {
             delivered: false,
             text: TextCount::default(),
             searches: Searches::default(),
+            named: None,
+            response: None,
+        }
+    }
+
+    /// The model that the answer says it is from, where it says so.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.named.as_deref()
+    }
+
+    /// The id under which the upstream may keep the answer; responses only.
+    pub(crate) fn response(&self) -> Option<&str> {
+        self.response.as_deref()
+    }
+
+    fn note_response(&mut self, id: Option<&RawValue>) {
+        if self.protocol == Protocol::Responses && self.response.is_none() {
+            self.response = id
+                .map(text_of)
+                .filter(|id| (1..=LONGEST_NAME).contains(&id.len()));
+        }
+    }
+
+    fn note_name(&mut self, model: Option<&RawValue>) {
+        if self.named.is_none() {
+            let name = model.map(text_of).filter(|name| !name.is_empty());
+            self.named = name.map(|name| name.chars().take(LONGEST_NAME).collect());
         }
     }
 
@@ -135,6 +169,8 @@ impl Tap {
             Protocol::Messages => whole.content,
             Protocol::Embeddings => whole.data,
         };
+        self.note_name(whole.model);
+        self.note_response(whole.id);
         self.report(whole.usage);
         self.recount(whole.output);
         self.truncated = whole.is_truncated();
@@ -231,6 +267,7 @@ impl Tap {
         if let Some(error) = chunk.error.filter(|raw| raw.get() != "null") {
             return Some(Seen::Failure(failure(error)));
         }
+        self.note_name(chunk.model);
         let groq = chunk.x_groq.and_then(|groq| groq.usage);
         let usage = chunk.usage.filter(|raw| raw.get() != "null").or(groq);
         self.report(usage);
@@ -285,6 +322,8 @@ impl Tap {
         match &*event.kind {
             "response.completed" | "response.incomplete" => {
                 let response: Whole<'_> = serde_json::from_str(event.response?.get()).ok()?;
+                self.note_name(response.model);
+                self.note_response(response.id);
                 self.report(response.usage);
                 self.recount(response.output);
                 self.truncated = response.is_truncated();
@@ -315,6 +354,7 @@ impl Tap {
             "message_stop" => Some(Seen::End),
             "message_start" => {
                 let message: Whole<'_> = serde_json::from_str(event.message?.get()).ok()?;
+                self.note_name(message.model);
                 self.report(message.usage);
                 Some(Seen::Content)
             }
@@ -421,6 +461,10 @@ impl TextCount {
 #[derive(Deserialize)]
 struct Whole<'a> {
     #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
     choices: Option<&'a RawValue>,
     #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
@@ -440,6 +484,8 @@ struct Whole<'a> {
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     choices: Vec<Choice<'a>>,
     #[serde(borrow)]

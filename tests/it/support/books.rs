@@ -219,6 +219,7 @@ async fn shelf(tx: &entity::Tx) -> Result<(GroupId, ModelId, PriceVersionId), Db
         protocols: "[]".to_owned(),
         clients: "[]".to_owned(),
         fallback_group_id: None,
+        stops_when_left: false,
         created_at: START,
     };
     let id = group.id;

@@ -526,6 +526,7 @@ fn group_row(id: GroupId) -> group::ActiveModel {
         protocols: Set("[]".to_owned()),
         clients: Set("[]".to_owned()),
         fallback_group_id: Set(None),
+        stops_when_left: Set(false),
         created_at: Set(NOW),
     }
 }

@@ -1,6 +1,7 @@
 //! What tests stand on.
 
 pub mod agents;
+pub mod bare;
 pub mod books;
 pub mod database;
 pub mod dump;

@@ -109,14 +109,19 @@ impl Program {
         }
     }
 
-    /// Starts `serve`, and waits until it listens.
-    pub async fn serve(&self) -> Serving {
+    fn spawn(&self, arguments: &[&str]) -> (Child, BufReader<ChildStdout>, BufReader<ChildStderr>) {
         let mut child = self
-            .command(&["serve"])
+            .command(arguments)
             .spawn()
             .expect("the program can be run");
-        let mut err = BufReader::new(child.stderr.take().expect("it has an error output"));
+        let err = BufReader::new(child.stderr.take().expect("it has an error output"));
         let out = BufReader::new(child.stdout.take().expect("it has an output"));
+        (child, out, err)
+    }
+
+    /// Starts `serve`, and waits until it listens.
+    pub async fn serve(&self) -> Serving {
+        let (child, out, mut err) = self.spawn(&["serve"]);
         let mut log = String::new();
         let listens = async {
             loop {
@@ -142,6 +147,26 @@ impl Program {
         serving
     }
 
+    /// Starts `demo`, and waits until it has said what its visitors need.
+    pub async fn demo(&self) -> Serving {
+        let (child, mut out, err) = self.spawn(&["demo"]);
+        let mut printed = String::new();
+        while !printed.contains("Ctrl-C ends it") {
+            let read = timeout(LIMIT, out.read_line(&mut printed)).await;
+            let read = read.expect("it says it in time").expect("it prints text");
+            assert!(read > 0, "demo ended: {printed}");
+        }
+        let (_, rest) = printed.split_once("Open ").expect("it says where");
+        let (base, _) = rest.split_once("/console").expect("it says where");
+        Serving {
+            base: base.trim().to_owned(),
+            printed,
+            child,
+            out,
+            err,
+        }
+    }
+
     /// Removes its database.
     pub async fn finish(self) {
         self.database.drop().await;
@@ -162,6 +187,26 @@ impl Serving {
     pub fn setup_path(&self) -> Option<String> {
         let (_, rest) = self.printed.split_once(&format!("Open {}", self.base))?;
         rest.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// How much memory it uses now, in bytes; forgets the peak so far.
+    pub fn memory(&self) -> usize {
+        let id = self.child.id().expect("it runs");
+        fs::write(format!("/proc/{id}/clear_refs"), "5").expect("the peak can be forgotten");
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that it used since [`Serving::memory`], in bytes.
+    pub fn peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> usize {
+        let id = self.child.id().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        kib.expect("a figure") << 10
     }
 
     /// Sends SIGTERM.

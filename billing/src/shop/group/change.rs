@@ -36,6 +36,8 @@ pub struct ChangeGroup {
     pub clients: Vec<Rule>,
     /// Where calls go that it does not take or has no channel for.
     pub fallback: Option<GroupId>,
+    /// Whether its calls stop at once when their client hangs up.
+    pub stops_when_left: bool,
 }
 
 /// Why a group stayed as it was.
@@ -107,6 +109,10 @@ pub async fn change(
                     Expr::value(serde_json::json!(wish.clients).to_string()),
                 )
                 .col_expr(group::Column::FallbackGroupId, Expr::value(wish.fallback))
+                .col_expr(
+                    group::Column::StopsWhenLeft,
+                    Expr::value(wish.stops_when_left),
+                )
                 .filter(group::Column::Id.eq(wish.group))
                 .exec(tx)
                 .await?
@@ -129,6 +135,7 @@ pub async fn change(
                     "protocols": wish.protocols,
                     "clients": wish.clients,
                     "fallback": wish.fallback,
+                    "stops_when_left": wish.stops_when_left,
                 })),
             };
             audit_trail::append(tx, entry, now).await?;

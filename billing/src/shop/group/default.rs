@@ -41,6 +41,7 @@ pub async fn ensure_default_in(
         protocols: Set("[]".to_owned()),
         clients: Set("[]".to_owned()),
         fallback_group_id: Set(None),
+        stops_when_left: Set(false),
         created_at: Set(now),
     };
     group::Entity::insert(row)

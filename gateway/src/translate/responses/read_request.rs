@@ -99,6 +99,8 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         dropped: LOST
             .iter()
             .filter(|name| set(body, name).is_some())
+            // What is kept by nobody cannot be gone on from; a caller who did not ask for it misses nothing.
+            .chain((body.get("store") == Some(&Value::Bool(true))).then_some(&"store"))
             .map(|name| (*name).to_owned())
             .collect(),
         ..Request::default()

@@ -1,4 +1,4 @@
-//! One call of any tenant: what it cost the tenant, what it cost us, and what came back.
+//! One call of any tenant: what it cost the tenant, what it cost us, what came back, and what was tried in vain before.
 
 use crate::{
     Error,
@@ -12,8 +12,8 @@ use crate::{
 use actix_web::web;
 use askama::Template;
 use billing::{ledger, rating::Price};
-use entity::{Credits, HoldId, Platform, channel, usage};
-use sea_orm::{ColumnTrait, QueryFilter};
+use entity::{Credits, HoldId, Platform, attempt, channel, usage};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 
 #[derive(Template)]
 #[template(path = "page/operator/call.html")]
@@ -27,9 +27,20 @@ struct CallPage {
     cost: Option<format::Amount>,
     margin: Option<format::Amount>,
     cost_lines: Vec<Line>,
+    tries: Vec<Try>,
     /// Whether something is left to give back.
     may_refund: bool,
     address: String,
+}
+
+/// A try that brought nothing.
+struct Try {
+    time: format::Moment,
+    channel: String,
+    status: Option<String>,
+    fault: String,
+    took: String,
+    cost: Option<format::Amount>,
 }
 
 /// The page.
@@ -63,11 +74,37 @@ pub(crate) async fn show(
             .and_then(|cost| net.checked_sub(cost))
             .map(format::amount),
         cost_lines: cost_lines(&console, &call).await?,
+        tries: tries(&console, call.id).await?,
         may_refund: net.is_positive(),
         address: super::address(call.id),
         page,
         bill,
     })
+}
+
+/// The tries at channels that reached an upstream and brought nothing, in their order.
+async fn tries(console: &State, call: HoldId) -> Result<Vec<Try>, Error> {
+    let rows = attempt::Entity::every()
+        .filter(attempt::Column::CallId.eq(call))
+        .order_by_asc(attempt::Column::Id)
+        .all(console.db.read())
+        .await?;
+    let channels = channel::Entity::every()
+        .filter(channel::Column::Id.is_in(rows.iter().map(|row| row.channel_id)))
+        .all(console.db.read())
+        .await?;
+    let tries = rows.into_iter().map(|row| Try {
+        time: format::moment(row.created_at),
+        channel: channels
+            .iter()
+            .find(|channel| channel.id == row.channel_id)
+            .map_or_else(String::new, |channel| channel.name.clone()),
+        status: row.status.map(|status| status.to_string()),
+        fault: row.fault,
+        took: format::count(row.took_ms),
+        cost: row.cost.map(format::amount),
+    });
+    Ok(tries.collect())
 }
 
 /// What the upstream takes for each class.

@@ -65,6 +65,8 @@ pub(crate) struct Entered {
     client_least: String,
     client_most: String,
     fallback: String,
+    /// Not empty where its box is ticked.
+    stops_when_left: String,
 }
 
 /// The protocols by the paths that members know.
@@ -74,6 +76,9 @@ const PROTOCOLS: [(Protocol, &str, &str); 4] = [
     (Protocol::Messages, "messages", "/v1/messages"),
     (Protocol::Embeddings, "embeddings", "/v1/embeddings"),
 ];
+
+/// What a ticked box sends.
+const TICKED: &str = "yes";
 
 impl Entered {
     fn of(group: &group::Model, channels: &[String]) -> Self {
@@ -109,6 +114,11 @@ impl Entered {
                 .fallback_group_id
                 .map(|id| id.to_string())
                 .unwrap_or_default(),
+            stops_when_left: if group.stops_when_left {
+                TICKED.to_owned()
+            } else {
+                String::new()
+            },
         }
     }
 
@@ -159,6 +169,10 @@ impl Entered {
             .collect()
     }
 
+    fn is_stopped_when_left(&self) -> bool {
+        !self.stops_when_left.is_empty()
+    }
+
     fn read(&self, group: GroupId) -> Result<ChangeGroup, Faults> {
         let mut faults = Faults::none();
         let title = faults.take("title", field::text(&self.title, 80));
@@ -181,6 +195,7 @@ impl Entered {
                 protocols: protocols.collect(),
                 clients,
                 fallback: self.fallback.parse::<GroupId>().ok(),
+                stops_when_left: self.is_stopped_when_left(),
             }),
             _ => Err(faults),
         }

@@ -27,6 +27,7 @@ struct Row {
     name: String,
     title: String,
     is_default: bool,
+    stops_when_left: bool,
     badge: Badge,
     multiplier: String,
     default_model: Option<String>,
@@ -90,6 +91,7 @@ async fn rows(db: &Database) -> Result<Vec<Row>, Error> {
             channels,
             keys: format::count(i64::try_from(keys).unwrap_or(i64::MAX)),
             is_default: group.is_default,
+            stops_when_left: group.stops_when_left,
             name: group.name,
             title: group.title,
         });
