@@ -258,6 +258,12 @@ fn array_of(ids: &[Uuid]) -> String {
     list
 }
 
+/// The ids of an array that is the value of this number. As a sub-select it is read once; a bare cast would be read again
+/// for every row that it is compared with.
+fn any_of(number: usize) -> String {
+    format!("ANY(ARRAY(SELECT UNNEST(CAST(${number} AS uuid[]))))")
+}
+
 fn push_id(list: &mut String, id: Uuid) {
     let mut letters = Uuid::encode_buffer();
     list.push_str(id.hyphenated().encode_lower(&mut letters));

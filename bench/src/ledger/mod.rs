@@ -34,7 +34,7 @@ pub struct Options {
     /// The PostgreSQL to measure beside SQLite.
     #[arg(long, env = "TEST_DATABASE_URL")]
     postgres: Option<String>,
-    /// Only rows whose database or shape contains this, such as `hot` or `SQLite`.
+    /// Only rows whose database and shape contain this, such as `hot`, `SQLite` or `SQLite 1 hot`.
     #[arg(long, default_value = "")]
     only: String,
     /// Also where the time of a call goes, in a table of its own after the first.
@@ -106,8 +106,7 @@ pub async fn run(options: &Options) {
             eprintln!("PostgreSQL is left out: set TEST_DATABASE_URL or --postgres to measure it");
             continue;
         }
-        let wanted =
-            |shape: &&Shape| database.contains(&options.only) || shape.name.contains(&options.only);
+        let wanted = |shape: &&Shape| format!("{database} {}", shape.name).contains(&options.only);
         for shape in shape::ALL.iter().filter(wanted) {
             let (line, place) = measure(database, server, shape, options).await;
             printer.print(&line);

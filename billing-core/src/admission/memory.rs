@@ -45,3 +45,58 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::{Credits, Timestamp, WalletId};
+
+    fn row(seq: i64) -> wallet::Model {
+        wallet::Model {
+            id: WalletId::fresh(),
+            tenant_id: TenantId::fresh(),
+            posted: Credits::ZERO,
+            held: Credits::ZERO,
+            debt: Credits::ZERO,
+            debt_held: Credits::ZERO,
+            open_holds: 0,
+            credit_line: Credits::ZERO,
+            max_open_holds: None,
+            status: wallet::Status::Active,
+            seq,
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
+        }
+    }
+
+    #[test]
+    fn a_wallet_is_remembered_only_while_its_row_is_as_it_was_left() {
+        let mut memory = Memory::default();
+        let left = row(1);
+        let moved = wallet::Model {
+            seq: 2,
+            ..left.clone()
+        };
+
+        memory.keep([Wallet::of(left.clone(), [])]);
+        let same = memory.recall(&left);
+        memory.keep(same.clone());
+        let other = memory.recall(&moved);
+        let late = memory.recall(&left);
+
+        assert_eq!(same.map(|wallet| wallet.row), Some(left));
+        assert!(other.is_none(), "somebody else changed it");
+        assert!(late.is_none(), "what was changed is forgotten");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut memory = Memory::default();
+
+        for _ in 0..=WALLETS_MAX {
+            memory.keep([Wallet::of(row(1), [])]);
+        }
+
+        assert!(memory.wallets.len() <= WALLETS_MAX);
+    }
+}

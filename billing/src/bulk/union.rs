@@ -1,6 +1,6 @@
 //! Several look-ups by id as one statement, whose text is the same for every batch of a size.
 
-use super::{array_of, statement};
+use super::{any_of, array_of, marks, statement};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Value};
 use std::{
     collections::HashMap,
@@ -93,14 +93,11 @@ fn places(ids: usize) -> usize {
 
 fn text(backend: DbBackend, arms: &[(&'static Arm, usize)]) -> String {
     let postgres = backend == DbBackend::Postgres;
-    let mut number = 0_usize;
-    let mut place = || {
-        number = number.saturating_add(1);
-        if postgres {
-            format!("${number}")
-        } else {
-            "?".to_owned()
-        }
+    let mut next = 1_usize;
+    let mut take = |count: usize| {
+        let first = next;
+        next = next.saturating_add(count);
+        first
     };
     let mut text = String::new();
     for (arm, size) in arms {
@@ -108,17 +105,22 @@ fn text(backend: DbBackend, arms: &[(&'static Arm, usize)]) -> String {
             text.push_str(" UNION ALL ");
         }
         text.push_str(arm.head);
-        let marks: Vec<String> = (0..*size).map(|_| place()).collect();
-        let marks = marks.join(", ");
+        let first = take(*size);
         // Writing to a string cannot fail.
         let _ = if postgres {
-            write!(text, " = ANY(CAST({marks} AS uuid[]))")
+            write!(text, " = {}", any_of(first))
         } else {
-            write!(text, " IN ({marks})")
+            write!(text, " IN ({})", marks(*size))
         };
         for (piece, part) in arm.tail.split("{}").enumerate() {
             if piece > 0 {
-                text.push_str(&place());
+                let number = take(1);
+                let place = if postgres {
+                    format!("${number}")
+                } else {
+                    marks(1)
+                };
+                text.push_str(&place);
             }
             text.push_str(part);
         }
@@ -145,8 +147,8 @@ mod tests {
 
         assert_eq!(
             on(DbBackend::Postgres),
-            "SELECT a FROM x WHERE a = ANY(CAST($1 AS uuid[])) AND b < $2 UNION ALL \
-             SELECT a FROM y WHERE a = ANY(CAST($3 AS uuid[]))"
+            "SELECT a FROM x WHERE a = ANY(ARRAY(SELECT UNNEST(CAST($1 AS uuid[])))) AND b < $2 UNION ALL \
+             SELECT a FROM y WHERE a = ANY(ARRAY(SELECT UNNEST(CAST($3 AS uuid[]))))"
         );
         assert_eq!(
             on(DbBackend::Sqlite),

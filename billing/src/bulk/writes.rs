@@ -1,7 +1,9 @@
 //! All that one transaction writes: on PostgreSQL a single statement, for a batch waits for each that it makes; on
 //! `SQLite` a statement after the other, in the order they were added.
 
-use super::{Array, Rule, array_of, arrays, arrays_statement, lists, marks, pieces, statement};
+use super::{
+    Array, Rule, any_of, array_of, arrays, arrays_statement, lists, marks, pieces, statement,
+};
 use sea_orm::{
     ActiveModelBehavior, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Value,
 };
@@ -90,15 +92,17 @@ impl Writes {
                     kind: "uuid",
                     list: array_of(ids),
                 }],
-                text: |columns, kind, first| {
-                    let Kind::Remove(Removal { table, column, counted }) = kind else {
-                        return String::new();
-                    };
-                    let list = columns.first().map_or("uuid", |column| column.kind);
-                    let told = if counted { " RETURNING 1" } else { "" };
-                    format!(
-                        r#"DELETE FROM "{table}" WHERE "{column}" = ANY(CAST(${first} AS {list}[])){told}"#
-                    )
+                text: |_, kind, first| match kind {
+                    Kind::Remove(Removal {
+                        table,
+                        column,
+                        counted,
+                    }) => {
+                        let told = if counted { " RETURNING 1" } else { "" };
+                        let any = any_of(first);
+                        format!(r#"DELETE FROM "{table}" WHERE "{column}" = {any}{told}"#)
+                    }
+                    Kind::Write(..) => String::new(),
                 },
             });
             return;
