@@ -59,7 +59,7 @@ impl Writes {
     }
 
     /// Adds rows.
-    pub(crate) fn insert<E>(&mut self, rows: Vec<E::Model>) -> Result<(), DbErr>
+    pub(crate) fn insert<E>(&mut self, rows: &[E::Model]) -> Result<(), DbErr>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel>,
@@ -69,7 +69,7 @@ impl Writes {
     }
 
     /// Adds rows and replaces those that are there, by their primary key. Their locks must be held.
-    pub(crate) fn replace<E>(&mut self, rows: Vec<E::Model>) -> Result<(), DbErr>
+    pub(crate) fn replace<E>(&mut self, rows: &[E::Model]) -> Result<(), DbErr>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel>,
@@ -118,7 +118,7 @@ impl Writes {
         }
     }
 
-    fn write<E>(&mut self, rows: Vec<E::Model>, rule: Rule) -> Result<(), DbErr>
+    fn write<E>(&mut self, rows: &[E::Model], rule: Rule) -> Result<(), DbErr>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel>,
@@ -131,7 +131,7 @@ impl Writes {
         if self.backend == DbBackend::Postgres {
             self.parts.push(Part {
                 kind,
-                columns: arrays::<E>(&rows)?,
+                columns: arrays::<E>(rows)?,
                 text: |columns, kind, first| match kind {
                     Kind::Write(_, rule) => arrays_statement::<E>(columns, rule, first),
                     Kind::Remove(_) => String::new(),
@@ -139,7 +139,7 @@ impl Writes {
             });
             return Ok(());
         }
-        for (sql, values) in pieces::<E>(&rows, rule) {
+        for (sql, values) in pieces::<E>(rows, rule) {
             self.statements.push((kind, sql, values));
         }
         Ok(())

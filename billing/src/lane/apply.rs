@@ -42,7 +42,7 @@ pub(super) async fn batch(
     }
     let changes = loaded.take_changes(now)?;
     watch.lap(Part::Decide);
-    write(tx, changes).await?;
+    write(tx, &changes).await?;
     ride_along(tx, asks, now).await?;
     watch.lap(Part::Write);
     Ok(Decided {
@@ -68,25 +68,25 @@ const HOLDS: Removal = Removal {
     counted: true,
 };
 
-async fn write(tx: &impl ConnectionTrait, changes: Changes) -> Result<(), DbErr> {
+async fn write(tx: &impl ConnectionTrait, changes: &Changes) -> Result<(), DbErr> {
     let ids = |holds: &[HoldId]| -> Vec<Uuid> { holds.iter().map(|id| id.uuid()).collect() };
     let ended = ids(&changes.ended_holds);
     let mut writes = Writes::on(tx);
-    writes.replace::<wallet::Entity>(changes.wallets)?;
-    writes.replace::<grant::Entity>(changes.lots)?;
+    writes.replace::<wallet::Entity>(&changes.wallets)?;
+    writes.replace::<grant::Entity>(&changes.lots)?;
     writes.remove(WINDOWS, &ids(&changes.ended_windows));
     writes.remove(ALLOCATIONS, &ended);
     writes.remove(HOLDS, &ended);
-    writes.insert::<hold::Entity>(changes.new_holds)?;
-    writes.replace::<hold::Entity>(changes.holds)?;
-    writes.replace::<hold_allocation::Entity>(changes.hold_allocations)?;
-    writes.replace::<hold_window::Entity>(changes.hold_windows)?;
-    writes.replace::<quota_counter::Entity>(changes.counters)?;
-    writes.insert::<ledger_transaction::Entity>(changes.transactions)?;
-    writes.insert::<ledger_entry::Entity>(changes.entries)?;
-    writes.insert::<usage::Entity>(changes.usages)?;
-    writes.insert::<usage_allocation::Entity>(changes.usage_allocations)?;
-    writes.insert::<usage_window::Entity>(changes.usage_windows)?;
+    writes.insert::<hold::Entity>(&changes.new_holds)?;
+    writes.replace::<hold::Entity>(&changes.holds)?;
+    writes.replace::<hold_allocation::Entity>(&changes.hold_allocations)?;
+    writes.replace::<hold_window::Entity>(&changes.hold_windows)?;
+    writes.replace::<quota_counter::Entity>(&changes.counters)?;
+    writes.insert::<ledger_transaction::Entity>(&changes.transactions)?;
+    writes.insert::<ledger_entry::Entity>(&changes.entries)?;
+    writes.insert::<usage::Entity>(&changes.usages)?;
+    writes.insert::<usage_allocation::Entity>(&changes.usage_allocations)?;
+    writes.insert::<usage_window::Entity>(&changes.usage_windows)?;
     let removed = writes.run(tx).await?;
     let wanted = u64::try_from(ended.len()).unwrap_or(u64::MAX);
     if removed == wanted {
