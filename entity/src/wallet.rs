@@ -1,7 +1,7 @@
 //! A tenant's credits. The row is the lock under which everything about them is decided.
 
 use crate::{Credits, Scoped, TenantId, Timestamp, WalletId};
-use sea_orm::entity::prelude::*;
+use sea_orm::{ConnectionTrait, QueryOrder, QuerySelect, entity::prelude::*, sea_query::LockType};
 use serde::{Deserialize, Serialize};
 
 /// One row.
@@ -63,4 +63,21 @@ impl Scoped for Entity {
     fn tenant_column() -> Column {
         Column::TenantId
     }
+}
+
+/// The wallets of tenants under their locks. Whatever decides who may spend takes a wallet's lock before it changes its
+/// own row, so that no hold that read the old state is written after it. They are locked in the order of their tenants.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock(
+    tx: &impl ConnectionTrait,
+    tenants: impl IntoIterator<Item = TenantId>,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::across_tenants()
+        .filter(Column::TenantId.is_in(tenants))
+        .order_by_asc(Column::TenantId)
+        .lock(LockType::NoKeyUpdate)
+        .all(tx)
+        .await
 }

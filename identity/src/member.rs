@@ -6,7 +6,7 @@ use crate::{
 use entity::{
     Database, MemberId, Platform, Scoped, TenantId, Timestamp, Tx, audit_trail,
     member::{Column, Entity, Model, Role, Status},
-    person, tenant,
+    person, tenant, wallet,
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QuerySelect, sea_query::Expr};
 use serde_json::json;
@@ -104,7 +104,7 @@ async fn add_in(tx: &Tx, order: &AddMember, now: Timestamp) -> Result<MemberId, 
     }
 }
 
-/// Bans a member: their pages end at once, their keys at the next call. The rest of the tenant goes on.
+/// Bans a member: their pages end at once, and once it is done no call of theirs begins. The rest of the tenant goes on.
 ///
 /// # Errors
 /// As [`MemberError`] says.
@@ -128,6 +128,7 @@ pub async fn ban(
             if runs_it.is_some() {
                 return Err(MemberError::IsOperator);
             }
+            wallet::lock(tx, [row.tenant_id]).await?;
             let why = Some(reason.as_str().to_owned());
             if !move_in(tx, &row, (Status::Active, Status::Banned), why).await? {
                 return Err(MemberError::AlreadyBanned);

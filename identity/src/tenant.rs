@@ -4,6 +4,7 @@ use crate::{reason::Reason, right::Operator, trail};
 use entity::{
     Database, Platform, TenantId, Timestamp, audit_trail,
     tenant::{Column, Entity, Status},
+    wallet,
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, sea_query::Expr};
 
@@ -91,6 +92,7 @@ async fn apply(
                 .one(tx)
                 .await?
                 .ok_or(TenantError::NotFound)?;
+            wallet::lock(tx, [tenant]).await?;
             let moved = Entity::change()
                 .col_expr(Column::Status, Expr::value(change.to))
                 .col_expr(Column::StatusReason, Expr::value(change.kept_reason))

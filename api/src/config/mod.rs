@@ -3,12 +3,15 @@
 //!
 //! [`VARIABLES`] is the one table: `.env.example` is printed from it, and a name outside it is a fault.
 
+mod assemble;
 mod fault;
 mod generated;
 mod reader;
 mod secret;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{Fault, Faults};
 pub use secret::{Key, Secret};

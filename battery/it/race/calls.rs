@@ -8,9 +8,16 @@ use billing::{
     ledger::{self, AdjustError, Adjustment, Change, GrantOrder},
     sweeper,
 };
-use entity::{Actor, Credits, DbErr, HoldId, Scoped, TenantId, hold, member, usage};
+use entity::{Actor, Credits, HoldId, Scoped, TenantId, hold, usage};
 use futures_util::future::{BoxFuture, FutureExt};
-use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
+use identity::{
+    EmailAddress, Operator, Reason, member,
+    operator::{self, CreateOperator},
+    password::{Hasher, Password},
+    person::{DisplayName, Locale},
+    tenant,
+};
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 use std::time::Duration;
 
 fn twin(books: &Books) -> Lanes {
@@ -255,7 +262,37 @@ async fn a_lot_that_lapses_is_held_before_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_ban_no_hold_is_made_whoever_was_asking() {
     let books = Books::open().await;
-    let other = twin(&books);
+    let right = operator(&books).await;
+    refused_from_then_on(&books, "banned", async |payer| {
+        let (id, now) = (payer.member, books.now());
+        let banned = member::ban(&books.db, &right, id, reason(), now).await;
+        banned.expect("banned");
+    })
+    .await;
+    books.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_tenant_is_suspended_no_hold_is_made_whoever_was_asking() {
+    let books = Books::open().await;
+    let right = operator(&books).await;
+    refused_from_then_on(&books, "suspended", async |payer| {
+        let (id, now) = (payer.tenant, books.now());
+        let suspended = tenant::suspend(&books.db, &right, id, reason(), now).await;
+        suspended.expect("suspended");
+    })
+    .await;
+    books.close().await;
+}
+
+/// Sixteen calls ask while somebody is shut out: what is held when that is done is all that is ever held.
+async fn refused_from_then_on(books: &Books, word: &str, shut_out: impl AsyncFn(&Payer)) {
+    let other = twin(books);
+    let shut = |refusal: &HoldRefusal| match refusal {
+        HoldRefusal::MemberBanned => word == "banned",
+        HoldRefusal::TenantSuspended => word == "suspended",
+        _ => false,
+    };
     for _ in 0..rounds() {
         let payer = books.payer().await;
         books.grant(&payer, 1_000).await;
@@ -269,39 +306,36 @@ async fn after_a_ban_no_hold_is_made_whoever_was_asking() {
             async move { lanes.hold(order).await }
         });
         let asked = tokio::spawn(at_once(asked.collect()));
-        ban(&books, &payer).await;
-        let made = usage_and_holds(&books, &payer).await;
+        shut_out(&payer).await;
+        let made = usage_and_holds(books, &payer).await;
 
         let after = other.hold(books.order(&payer, 1)).await;
 
-        assert!(matches!(after, Err(HoldRefusal::MemberBanned)), "{after:?}");
+        assert!(after.as_ref().is_err_and(shut), "{after:?}");
         let held = asked.await.expect("no panic");
         let count = held.iter().filter(|held| held.is_ok()).count() as u64;
-        assert_eq!(count, made, "none was made after the ban");
+        assert_eq!(count, made, "none was made after that");
         let strange = held
             .iter()
-            .find(|held| !matches!(held, Ok(_) | Err(HoldRefusal::MemberBanned)));
+            .find(|held| !held.as_ref().map_or_else(shut, |_| true));
         assert!(strange.is_none(), "{strange:?}");
     }
     other.drain().await;
-    books.close().await;
 }
 
-async fn ban(books: &Books, payer: &Payer) {
-    let (tenant, id) = (payer.tenant, payer.member);
-    let banned: Result<_, DbErr> = books
-        .db
-        .write(move |tx| {
-            Box::pin(async move {
-                member::Entity::of_change(tenant)
-                    .col_expr(member::Column::Status, Expr::value(member::Status::Banned))
-                    .filter(member::Column::Id.eq(id))
-                    .exec(tx)
-                    .await
-            })
-        })
-        .await;
-    banned.expect("banned");
+fn reason() -> Reason {
+    Reason::parse("a race").expect("a reason")
+}
+
+async fn operator(books: &Books) -> Operator {
+    let order = CreateOperator {
+        email: EmailAddress::parse("olive@tollgate.test").expect("an address"),
+        password: Password::parse("a long phrase of the battery").expect("a password"),
+        display_name: DisplayName::parse("Olive").expect("a name"),
+        locale: Locale::English,
+    };
+    let made = operator::create(&books.db, &Hasher::new(), order, books.now()).await;
+    made.expect("an operator").1
 }
 
 /// Every call that was ever held for a tenant.

@@ -2,6 +2,7 @@
 
 mod asks;
 mod caller;
+mod cap;
 mod ending;
 mod plan;
 mod price;

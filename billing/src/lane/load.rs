@@ -9,11 +9,11 @@ use crate::{
     admission::{Allocation, Ask, Batch, Ending, Subscribed, Wallet},
     bulk,
     cap::{Cap, Limit},
-    ledger::{lock_in, open_in},
+    ledger::open_in,
 };
 use entity::{
     Credits, GrantId, HoldId, Platform, RuleId, Scoped, TenantId, Timestamp, WalletId, cap::Bearer,
-    grant, hold, hold_allocation, hold_window, quota_counter, tenant, usage,
+    grant, hold, hold_allocation, hold_window, quota_counter, tenant, usage, wallet,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, PaginatorTrait, QueryFilter, QuerySelect,
@@ -172,7 +172,7 @@ async fn wallets(
 ) -> Result<HashMap<TenantId, Wallet>, DbErr> {
     let mut rows = Vec::new();
     for list in bulk::lists(wanted.tenants.iter().copied()) {
-        rows.extend(lock_in(tx, list).await?);
+        rows.extend(wallet::lock(tx, list).await?);
     }
     let there: BTreeSet<TenantId> = rows.iter().map(|row| row.tenant_id).collect();
     let missing: Vec<TenantId> = wanted.openers.difference(&there).copied().collect();
@@ -180,7 +180,7 @@ async fn wallets(
         let known = known_tenants(tx, missing).await?;
         open_in(tx, known.iter().copied(), now).await?;
         for list in bulk::lists(known) {
-            rows.extend(lock_in(tx, list).await?);
+            rows.extend(wallet::lock(tx, list).await?);
         }
     }
     let (mut wallets, rows) = known.recall(rows);

@@ -31,4 +31,4 @@ pub use write_off::{WriteOff, WriteOffError, WrittenOff, write_off, write_off_in
 pub(crate) use expire::lapse_in;
 pub(crate) use roll::{Roll, roll_in};
 pub(crate) use take::{From, Taking, take_in, there};
-pub(crate) use wallet::{lock_in, open_in};
+pub(crate) use wallet::open_in;

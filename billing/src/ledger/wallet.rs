@@ -9,8 +9,8 @@ use entity::{
     wallet::{self, Status},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::LockType, sea_query::OnConflict,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Set,
+    sea_query::OnConflict,
 };
 
 /// The tenant's wallet, if it was opened.
@@ -19,19 +19,6 @@ use sea_orm::{
 /// When the database does not answer.
 pub async fn wallet_of(db: &Database, tenant: TenantId) -> Result<Option<wallet::Model>, DbErr> {
     wallet::Entity::of(tenant).one(db.read()).await
-}
-
-/// The wallet's lock. Whoever locks several does so in the order of their tenants.
-pub(crate) async fn lock_in(
-    tx: &impl ConnectionTrait,
-    tenants: Vec<TenantId>,
-) -> Result<Vec<wallet::Model>, DbErr> {
-    wallet::Entity::across_tenants()
-        .filter(wallet::Column::TenantId.is_in(tenants))
-        .order_by_asc(wallet::Column::TenantId)
-        .lock(LockType::NoKeyUpdate)
-        .all(tx)
-        .await
 }
 
 /// Opens the wallets of tenants that have none.
@@ -60,11 +47,11 @@ pub(super) async fn locked_in(
     tenant: TenantId,
     now: Timestamp,
 ) -> Result<wallet::Model, DbErr> {
-    if let Some(row) = lock_in(tx, vec![tenant]).await?.pop() {
+    if let Some(row) = wallet::lock(tx, [tenant]).await?.pop() {
         return Ok(row);
     }
     open_in(tx, [tenant], now).await?;
-    let row = lock_in(tx, vec![tenant]).await?.pop();
+    let row = wallet::lock(tx, [tenant]).await?.pop();
     row.ok_or_else(|| DbErr::RecordNotFound(format!("wallet of tenant {tenant}")))
 }
 

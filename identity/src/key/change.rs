@@ -5,6 +5,7 @@ use crate::{right::SignedIn, trail};
 use entity::{
     Database, KeyId, Scoped, Timestamp, Tx, audit_trail,
     key::{Column, Entity, PayOrder, Status},
+    wallet,
 };
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, sea_query::Expr};
 
@@ -120,6 +121,9 @@ async fn apply_in(
 ) -> Result<(), KeyChangeError> {
     let found = in_reach(right).filter(Column::Id.eq(key)).one(tx).await?;
     let row = found.ok_or(KeyChangeError::NotFound)?;
+    if !matches!(change, Change::Rename(_)) {
+        wallet::lock(tx, [right.tenant]).await?;
+    }
     let update = Entity::of_change(right.tenant).filter(Column::Id.eq(key));
     let (action, update) = match change {
         Change::Rename(name) => (

@@ -3,14 +3,13 @@
 use crate::{
     Error,
     frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::field,
+    pages::operator::{once::Once, portion::Entered},
     words::{format, phrase},
 };
 use actix_web::web;
 use askama::Template;
 use billing::ledger::{self, CallRefund, CallRefundError};
 use entity::{Credits, HoldId, usage};
-use serde::Deserialize;
 
 #[derive(Template)]
 #[template(path = "page/operator/call_refund.html")]
@@ -23,17 +22,6 @@ struct Refund {
     faults: Faults,
 }
 
-/// The form as sent.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Entered {
-    /// Empty is all that is left.
-    amount: String,
-    reason: String,
-    /// Made with the form, so that sending it twice books once.
-    once: String,
-}
-
 /// The form.
 pub(crate) async fn show(
     page: Page,
@@ -42,12 +30,8 @@ pub(crate) async fn show(
     path: web::Path<HoldId>,
 ) -> Answer {
     let call = super::found(&console, path.into_inner()).await?;
-    let form = Entered {
-        once: entity::AuditId::fresh().to_string(),
-        ..Entered::default()
-    };
 
-    reply::page(&view(page, &console, &call, form, Faults::none()).await?)
+    reply::page(&view(page, &console, &call, Entered::fresh(), Faults::none()).await?)
 }
 
 /// The form sent.
@@ -60,23 +44,18 @@ pub(crate) async fn submit(
 ) -> Answer {
     let call = super::found(&console, path.into_inner()).await?;
     let Protected(form) = form;
-    if form.once.trim().is_empty() {
-        return Err(Error::Malformed("once".to_owned()));
-    }
-    let mut faults = Faults::none();
-    let amount = faults.take("amount", field::optional(&form.amount, field::some_credits));
-    let reason = faults.take("reason", field::reason(&form.reason));
-    let (Some(amount), Some(reason)) = (amount, reason) else {
-        return reply::refused(&view(page, &console, &call, form, faults).await?);
+    let portion = match form.read()? {
+        Ok(portion) => portion,
+        Err(faults) => return reply::refused(&view(page, &console, &call, form, faults).await?),
     };
 
     let refund = CallRefund {
         tenant: call.tenant_id,
         call: call.id,
-        amount,
-        once: form.once.clone(),
+        amount: portion.amount,
+        once: portion.once,
         actor: operator.0.actor(),
-        reason: reason.as_str().to_owned(),
+        reason: portion.reason.as_str().to_owned(),
     };
     let outcome = ledger::refund_call(&console.db, refund, console.clock.now()).await;
 
@@ -91,7 +70,7 @@ pub(crate) async fn submit(
         ),
         Err(CallRefundError::OutOfRange) => Faults::of("amount", phrase("op-fault-range")),
         Err(CallRefundError::NoReason) => Faults::of("reason", phrase("op-fault-required")),
-        Err(CallRefundError::KeyInUse) => return Err(Error::Malformed("once".to_owned())),
+        Err(CallRefundError::KeyInUse) => return Err(Once::fault()),
         Err(CallRefundError::NoCall) => return Err(Error::NotFound),
         Err(CallRefundError::Store(error)) => return Err(Error::Store(error)),
     };

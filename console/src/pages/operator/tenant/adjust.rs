@@ -3,7 +3,7 @@
 use crate::{
     Error,
     frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::field,
+    pages::operator::{field, once::Once},
     words::{format, phrase},
 };
 use actix_web::web;
@@ -35,9 +35,8 @@ pub(crate) struct Entered {
     expires: String,
     #[serde(default)]
     reason: String,
-    /// Made with the form, so that sending it twice books once.
     #[serde(default)]
-    once: String,
+    once: Once,
 }
 
 struct Wish {
@@ -46,14 +45,10 @@ struct Wish {
 }
 
 impl Entered {
-    /// What only our own form sends: without a direction nobody knows the sign, and without its mark a second
-    /// adjustment would pass for the first one sent again.
-    fn check_hidden(&self) -> Result<(), Error> {
+    /// Without a direction, which our own form always sends, nobody knows the sign.
+    fn check_direction(&self) -> Result<(), Error> {
         if !matches!(self.direction.as_str(), "add" | "take") {
             return Err(Error::Malformed("direction".to_owned()));
-        }
-        if self.once.trim().is_empty() {
-            return Err(Error::Malformed("once".to_owned()));
         }
         Ok(())
     }
@@ -91,7 +86,7 @@ pub(crate) async fn show(
 ) -> Answer {
     let tenant = super::found(&console, path.into_inner()).await?;
     let form = Entered {
-        once: entity::AuditId::fresh().to_string(),
+        once: Once::fresh(),
         ..Entered::default()
     };
 
@@ -108,7 +103,8 @@ pub(crate) async fn submit(
 ) -> Answer {
     let tenant = super::found(&console, path.into_inner()).await?;
     let Protected(form) = form;
-    form.check_hidden()?;
+    form.check_direction()?;
+    let once = form.once.sent()?.to_owned();
     let wish = match form.read(console.clock.now()) {
         Ok(wish) => wish,
         Err(faults) => return reply::refused(&view(page, &console, &tenant, form, faults).await?),
@@ -118,7 +114,7 @@ pub(crate) async fn submit(
     let adjustment = Adjustment {
         tenant: tenant.id,
         change: wish.change,
-        business_key: format!("adjust:{}", form.once),
+        business_key: format!("adjust:{once}"),
         actor: operator.0.actor(),
         reason: wish.reason.as_str().to_owned(),
     };
@@ -135,7 +131,7 @@ pub(crate) async fn submit(
         ),
         Err(AdjustError::OutOfRange) => Faults::of("amount", phrase("op-fault-range")),
         Err(AdjustError::NoReason) => Faults::of("reason", phrase("op-fault-required")),
-        Err(AdjustError::KeyInUse) => return Err(Error::Malformed("once".to_owned())),
+        Err(AdjustError::KeyInUse) => return Err(Once::fault()),
         Err(AdjustError::Store(error)) => return Err(Error::Store(error)),
     };
     reply::refused(&view(page, &console, &tenant, form, faults).await?)

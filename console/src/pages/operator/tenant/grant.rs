@@ -3,7 +3,7 @@
 use crate::{
     Error,
     frame::{Answer, Faults, Operator, Page, Protected, State, Tone, reply},
-    pages::operator::{badge, field},
+    pages::operator::{badge, field, once::Once},
     words::{Phrase, format, phrase},
 };
 use actix_web::web;
@@ -39,8 +39,7 @@ pub(crate) struct Entered {
     cost: String,
     currency: String,
     reason: String,
-    /// Made with the form, so that sending it twice grants once.
-    once: String,
+    once: Once,
 }
 
 /// Where credits may come from that no other page gives.
@@ -63,7 +62,7 @@ impl Entered {
 
     fn read(
         &self,
-        tenant: TenantId,
+        (tenant, once): (TenantId, &str),
         operator: &Operator,
         now: Timestamp,
     ) -> Result<GrantOrder, Faults> {
@@ -115,7 +114,7 @@ impl Entered {
                 tenant,
                 source,
                 amount,
-                format!("grant:{}", self.once),
+                format!("grant:{once}"),
                 operator.0.actor(),
                 now,
             )
@@ -133,7 +132,7 @@ pub(crate) async fn show(
     let tenant = super::found(&console, path.into_inner()).await?;
     let form = Entered {
         currency: "usd".to_owned(),
-        once: entity::AuditId::fresh().to_string(),
+        once: Once::fresh(),
         ..Entered::default()
     };
 
@@ -149,11 +148,9 @@ pub(crate) async fn submit(
     Protected(form): Protected<Entered>,
 ) -> Answer {
     let tenant = super::found(&console, path.into_inner()).await?;
-    if form.once.trim().is_empty() {
-        return Err(Error::Malformed("once".to_owned()));
-    }
+    let once = form.once.sent()?;
     let now = console.clock.now();
-    let order = match form.read(tenant.id, &operator, now) {
+    let order = match form.read((tenant.id, once), &operator, now) {
         Ok(order) => order,
         Err(faults) => return reply::refused(&view(page, &tenant, form, faults)),
     };
@@ -166,7 +163,7 @@ pub(crate) async fn submit(
             let faults = Faults::of("expires", phrase("op-grant-range"));
             reply::refused(&view(page, &tenant, form, faults))
         }
-        Err(GrantError::KeyInUse) => Err(Error::Malformed("once".to_owned())),
+        Err(GrantError::KeyInUse) => Err(Once::fault()),
         Err(GrantError::Store(fault)) => Err(Error::Store(fault)),
     }
 }
