@@ -89,11 +89,11 @@ impl Wishes {
     /// What is wished for here and was not there.
     pub(super) fn beyond(&self, before: &Self) -> Self {
         Self {
-            keys: &self.keys - &before.keys,
-            models: &self.models - &before.models,
-            subjects: &self.subjects - &before.subjects,
-            planned: &self.planned - &before.planned,
-            fresh: &self.fresh - &before.fresh,
+            keys: beyond(&self.keys, &before.keys),
+            models: beyond(&self.models, &before.models),
+            subjects: beyond(&self.subjects, &before.subjects),
+            planned: beyond(&self.planned, &before.planned),
+            fresh: beyond(&self.fresh, &before.fresh),
         }
     }
 
@@ -116,6 +116,10 @@ impl Wishes {
         let rows = union.read(tx).await?;
         rows.iter().map(found).collect()
     }
+}
+
+fn beyond<T: Copy + Ord>(all: &BTreeSet<T>, before: &BTreeSet<T>) -> BTreeSet<T> {
+    all.difference(before).copied().collect()
 }
 
 fn found(row: &QueryResult) -> Result<Found, DbErr> {
