@@ -43,6 +43,11 @@ pub fn millis(micros: u64) -> String {
     format!("{}.{:02}", micros / 1_000, micros % 1_000 / 10)
 }
 
+/// Tenths, as a number with one place.
+pub fn tenths(tenths: u64) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// The middle of several figures.
 pub fn median(mut figures: Vec<u64>) -> u64 {
     figures.sort_unstable();

@@ -1,19 +1,25 @@
 //! Statements over many rows, few enough in kind that each connection's cache of prepared statements holds them all: on
 //! `SQLite` in fixed sizes, on PostgreSQL a table's rows in one statement of arrays. Lists of ids come in fixed sizes.
 
+mod union;
+mod writes;
+
+pub(crate) use union::{Arm, Union};
+pub(crate) use writes::{Removal, Writes};
+
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait,
-    IdenStatic, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryTrait, Statement,
-    Value, Values,
+    ActiveModelBehavior, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic,
+    IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, Statement, Value, Values,
     sea_query::{OnConflict, PostgresQueryBuilder, Query},
 };
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
+use uuid::Uuid;
 
-/// Rows that a statement takes on `SQLite`: the largest that fits goes first.
-const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+/// Rows that a statement takes on `SQLite`: the smallest that fits has empty places, which write nothing.
+const SIZES: [usize; 5] = [1, 4, 16, 32, 64];
 /// Ids that a list holds: the smallest that fits is filled up.
 const LISTS: [usize; 3] = [64, 8, 1];
 
@@ -54,36 +60,50 @@ where
     E::ActiveModel: ActiveModelBehavior + Send,
 {
     let backend = tx.get_database_backend();
-    let run = async |sql: Arc<str>, values: Vec<Value>| {
-        let statement = Statement {
-            sql: sql.as_ref().to_owned(),
-            values: Some(Values(values)),
-            db_backend: backend,
-        };
-        tx.execute_raw(statement).await
-    };
     if rows.is_empty() {
         return Ok(());
     }
     if backend == DbBackend::Postgres {
         let columns = arrays::<E>(&rows)?;
-        let sql = text::<E>(rule, 0, || arrays_statement::<E>(&columns, rule));
+        let sql = text::<E>(rule, 0, || arrays_statement::<E>(&columns, rule, 1));
         let lists = columns.into_iter().map(|column| column.list.into());
-        run(sql, lists.collect()).await?;
+        tx.execute_raw(statement(backend, &sql, lists.collect()))
+            .await?;
         return Ok(());
     }
-    let mut rows = rows;
-    while let Some(size) = SIZES.into_iter().find(|size| *size <= rows.len()) {
-        let rest = rows.split_off(size);
-        let sql = text::<E>(rule, size, || rows_statement::<E>(backend, &rows, rule));
-        run(sql, cells::<E>(&rows)).await?;
-        rows = rest;
+    for (sql, values) in pieces::<E>(&rows, rule) {
+        tx.execute_raw(statement(backend, &sql, values)).await?;
     }
     Ok(())
 }
 
+fn statement(backend: DbBackend, sql: &str, values: Vec<Value>) -> Statement {
+    Statement {
+        sql: sql.to_owned(),
+        values: Some(Values(values)),
+        db_backend: backend,
+    }
+}
+
+/// Statements of the fixed sizes, each with its values. Waiting for one more statement costs more than its empty places.
+fn pieces<E: EntityTrait>(rows: &[E::Model], rule: Rule) -> Vec<(Arc<str>, Vec<Value>)> {
+    let [.., largest] = SIZES;
+    rows.chunks(largest)
+        .map(|chunk| {
+            let fits = SIZES.into_iter().find(|size| chunk.len() <= *size);
+            let size = fits.unwrap_or(largest);
+            let sql = text::<E>(rule, size, || rows_statement::<E>(size, rule));
+            let width = E::Column::iter().count();
+            let mut values = Vec::with_capacity(size.saturating_mul(width));
+            values.extend(cells::<E>(chunk));
+            // What has no value is NULL.
+            (sql, values)
+        })
+        .collect()
+}
+
 /// What happens to a row whose primary key is there.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Rule {
     Refuse,
     Replace,
@@ -117,27 +137,43 @@ fn text<E: EntityTrait>(rule: Rule, size: usize, build: impl FnOnce() -> String)
         .clone()
 }
 
-/// A statement with a place for every cell.
-fn rows_statement<E>(backend: DbBackend, rows: &[E::Model], rule: Rule) -> String
-where
-    E: EntityTrait,
-    E::Model: IntoActiveModel<E::ActiveModel>,
-    E::ActiveModel: ActiveModelBehavior + Send,
-{
-    let models = rows
-        .iter()
-        .map(|row| row.clone().into_active_model().reset_all());
-    let mut statement = E::insert_many(models);
-    if let Some(clause) = rule.clause::<E>() {
-        statement = statement.on_conflict(clause);
-    }
-    let statement = statement.build(backend);
-    debug_assert_eq!(
-        statement.values,
-        Some(Values(cells::<E>(rows))),
-        "cells stand in the order of the statement's places"
-    );
-    statement.sql
+/// A statement with a place for every cell. Empty places are told by the first column, which is never NULL: it belongs to
+/// the primary key.
+fn rows_statement<E: EntityTrait>(size: usize, rule: Rule) -> String {
+    let names: Vec<String> = E::Column::iter()
+        .map(|column| format!(r#""{}""#, column.as_str()))
+        .collect();
+    let row = format!("({})", marks(names.len()));
+    let rows = vec![row; size].join(", ");
+    format!(
+        r#"INSERT INTO "{}" ({}) SELECT * FROM (VALUES {rows}) WHERE "column1" IS NOT NULL{}"#,
+        E::default().table_name(),
+        names.join(", "),
+        conflict::<E>(rule),
+    )
+}
+
+/// So many places on `SQLite`.
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+/// What follows the rows of a statement.
+fn conflict<E: EntityTrait>(rule: Rule) -> String {
+    let Some(clause) = rule.clause::<E>() else {
+        return String::new();
+    };
+    // Only a whole statement can be rendered, the same for both databases; what follows its values is the clause.
+    let mut whole = Query::insert();
+    whole
+        .into_table(E::default().table_ref())
+        .on_conflict(clause);
+    let whole = whole.to_string(PostgresQueryBuilder);
+    let start = whole.find(" ON CONFLICT");
+    start
+        .and_then(|start| whole.get(start..))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The cells of all rows, a row after the other, in the order of the table's columns.
@@ -182,7 +218,11 @@ fn arrays<E: EntityTrait>(rows: &[E::Model]) -> Result<Vec<Array>, DbErr> {
 /// Adds a cell to an array and answers what kind of cell it is.
 fn push(list: &mut String, cell: Value) -> Option<&'static str> {
     let (kind, text) = match cell {
-        Value::Uuid(id) => ("uuid", id.map(|id| id.to_string())),
+        Value::Uuid(Some(id)) => {
+            push_id(list, id);
+            return Some("uuid");
+        }
+        Value::Uuid(None) => ("uuid", None),
         Value::BigInt(number) => ("bigint", number.map(|number| number.to_string())),
         Value::Bool(flag) => ("boolean", flag.map(|flag| flag.to_string())),
         Value::String(text) => {
@@ -205,8 +245,32 @@ fn push(list: &mut String, cell: Value) -> Option<&'static str> {
     Some(kind)
 }
 
-/// A statement with a place for every column.
-fn arrays_statement<E: EntityTrait>(columns: &[Array], rule: Rule) -> String {
+/// Ids as PostgreSQL reads an array.
+fn array_of(ids: &[Uuid]) -> String {
+    let mut list = String::from("{");
+    for id in ids {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        push_id(&mut list, *id);
+    }
+    list.push('}');
+    list
+}
+
+/// The ids of an array that is the value of this number. As a sub-select it is read once; a bare cast would be read again
+/// for every row that it is compared with.
+fn any_of(number: usize) -> String {
+    format!("ANY(ARRAY(SELECT UNNEST(CAST(${number} AS uuid[]))))")
+}
+
+fn push_id(list: &mut String, id: Uuid) {
+    let mut letters = Uuid::encode_buffer();
+    list.push_str(id.hyphenated().encode_lower(&mut letters));
+}
+
+/// A statement with a place for every column, numbered from `first`.
+fn arrays_statement<E: EntityTrait>(columns: &[Array], rule: Rule, first: usize) -> String {
     let names: Vec<String> = columns
         .iter()
         .map(|column| format!(r#""{}""#, column.name))
@@ -214,23 +278,14 @@ fn arrays_statement<E: EntityTrait>(columns: &[Array], rule: Rule) -> String {
     let names = names.join(", ");
     let places: Vec<String> = columns
         .iter()
-        .zip(1..)
+        .zip(first..)
         .map(|(column, place)| format!("CAST(${place} AS {}[])", column.kind))
         .collect();
-    let mut clause = String::new();
-    if let Some(rule) = rule.clause::<E>() {
-        // Only a whole statement can be rendered; what follows its values is the clause.
-        let mut whole = Query::insert();
-        whole.into_table(E::default().table_ref()).on_conflict(rule);
-        let whole = whole.to_string(PostgresQueryBuilder);
-        if let Some(start) = whole.find(" ON CONFLICT") {
-            clause.push_str(whole.get(start..).unwrap_or_default());
-        }
-    }
     format!(
-        r#"INSERT INTO "{}" ({names}) SELECT * FROM UNNEST({}) AS v({names}){clause}"#,
+        r#"INSERT INTO "{}" ({names}) SELECT * FROM UNNEST({}) AS v({names}){}"#,
         E::default().table_name(),
         places.join(", "),
+        conflict::<E>(rule),
     )
 }
 

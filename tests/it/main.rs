@@ -44,6 +44,7 @@ mod ledger_books;
 mod ledger_cap;
 mod ledger_end;
 mod ledger_hold;
+mod ledger_memory;
 mod ledger_past;
 mod ledger_races;
 mod ledger_refund;

@@ -5,6 +5,7 @@ use crate::{
     support::books::{Books, Payer},
     table::quantile,
 };
+use billing::lane::Spent;
 use std::{
     sync::{
         Arc,
@@ -22,6 +23,9 @@ pub struct Figures {
     pub hold_p99: u64,
     pub settle_p50: u64,
     pub settle_p99: u64,
+    /// What the lanes took for it, and how long it lasted.
+    pub spent: Spent,
+    pub lasted: Duration,
 }
 
 /// How long each hold and each settlement took.
@@ -63,9 +67,10 @@ pub async fn measure(
         .collect();
     tokio::time::sleep(WARM_UP).await;
     signals.count.store(true, Ordering::Relaxed);
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), books.lanes.spent());
     tokio::time::sleep(lasts).await;
-    let took = micros(begun.elapsed());
+    let (lasted, spent) = (begun.elapsed(), books.lanes.spent().since(before));
+    let took = micros(lasted);
     signals.stop.store(true, Ordering::Relaxed);
     let mut all = Waits::default();
     for task in tasks {
@@ -80,6 +85,8 @@ pub async fn measure(
         hold_p99: quantile(&mut all.hold, 99),
         settle_p50: quantile(&mut all.settle, 50),
         settle_p99: quantile(&mut all.settle, 99),
+        spent,
+        lasted,
     }
 }
 

@@ -4,12 +4,14 @@
 mod calls;
 pub mod crowd;
 mod floor;
+mod place;
 mod shape;
 
 use crate::{
     support::books::Books,
     table::{Printer, Row, median, millis},
 };
+use billing::lane::LaneSettings;
 use serde::Serialize;
 use shape::Shape;
 use std::time::Duration;
@@ -32,9 +34,12 @@ pub struct Options {
     /// The PostgreSQL to measure beside SQLite.
     #[arg(long, env = "TEST_DATABASE_URL")]
     postgres: Option<String>,
-    /// Only rows whose database or shape contains this, such as `hot` or `SQLite`.
+    /// Only rows whose database and shape contain this, such as `hot`, `SQLite` or `SQLite 1 hot`.
     #[arg(long, default_value = "")]
     only: String,
+    /// Also where the time of a call goes, in a table of its own after the first.
+    #[arg(long = "where")]
+    place: bool,
 }
 
 /// One shape of load on one database.
@@ -95,15 +100,23 @@ pub async fn run(options: &Options) {
         ("PostgreSQL", options.postgres.as_deref()),
     ];
     let printer = Printer::start::<Line>(options.json);
+    let mut places = Vec::new();
     for (database, server) in databases {
         if server.is_none() && database != "SQLite" {
             eprintln!("PostgreSQL is left out: set TEST_DATABASE_URL or --postgres to measure it");
             continue;
         }
-        let wanted =
-            |shape: &&Shape| database.contains(&options.only) || shape.name.contains(&options.only);
+        let wanted = |shape: &&Shape| format!("{database} {}", shape.name).contains(&options.only);
         for shape in shape::ALL.iter().filter(wanted) {
-            printer.print(&measure(database, server, shape, options).await);
+            let (line, place) = measure(database, server, shape, options).await;
+            printer.print(&line);
+            places.push(place);
+        }
+    }
+    if options.place {
+        let printer = Printer::start::<place::Line>(options.json);
+        for place in &places {
+            printer.print(place);
         }
     }
 }
@@ -113,7 +126,7 @@ async fn measure(
     server: Option<&str>,
     shape: &Shape,
     options: &Options,
-) -> Line {
+) -> (Line, place::Line) {
     let books = std::sync::Arc::new(Books::open_on(server).await);
     let payers = shape.payers(&books).await;
     let took = Duration::from_secs(options.seconds);
@@ -139,7 +152,13 @@ async fn measure(
         micros_per_call: 1_000_000 / calls_per_second.max(1),
         floor_micros_per_call: 1_000_000 / floor.max(1),
     };
+    let middle = ours
+        .iter()
+        .find(|run| run.calls_per_second == calls_per_second)
+        .expect("the median is one of them");
+    let lanes = u32::try_from(LaneSettings::of(&books.db).lanes).expect("a few");
+    let place = place::Line::of(database, shape.name, middle.spent, middle.lasted, lanes);
     let books = std::sync::Arc::into_inner(books).expect("every caller has ended");
     books.close().await;
-    line
+    (line, place)
 }

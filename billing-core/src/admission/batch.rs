@@ -166,14 +166,15 @@ impl Batch {
         }
     }
 
-    /// What has to be written, as of `now`.
+    /// What has to be written, as of `now`. What is left is the wallets as they stand once that is done, for
+    /// [`Memory::keep`](super::Memory::keep).
     ///
     /// # Errors
-    /// When the rows contradict each other, naming one.
-    pub fn into_changes(self, now: Timestamp) -> Result<Changes, DbErr> {
+    /// When the rows contradict each other, naming one; then nothing of the batch may be written.
+    pub fn take_changes(&mut self, now: Timestamp) -> Result<Changes, DbErr> {
         let mut changes = Changes::default();
-        for wallet in self.wallets.into_values() {
-            changes.append(wallet.into_changes(now)?);
+        for wallet in self.wallets.values_mut() {
+            changes.append(wallet.take_changes(now)?);
         }
         Ok(changes)
     }

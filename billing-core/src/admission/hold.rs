@@ -246,6 +246,8 @@ impl Wallet {
         }
         row.expires_at = row.expires_at.max(note.expires_at);
         open.changed = true;
+        // The row of the wallet says whether anything beneath it moved.
+        self.changed = true;
     }
 
     fn admit(&self) -> Result<(), HoldRefusal> {

@@ -65,6 +65,11 @@ impl Lot {
         self.changed
     }
 
+    /// The row, if it has to be written; it is written from then on.
+    pub(super) fn take_changed(&mut self) -> Option<grant::Model> {
+        std::mem::take(&mut self.changed).then(|| self.row.clone())
+    }
+
     /// What neither is spent nor held.
     pub fn free(&self) -> Credits {
         self.row

@@ -9,6 +9,7 @@ mod batch;
 mod end;
 mod hold;
 mod lot;
+mod memory;
 mod payer;
 mod share;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use ask::{
 pub use batch::{Answer, Ask, Batch, Ending};
 pub use hold::Note;
 pub use lot::{Lot, Scope};
+pub use memory::Memory;
 pub use payer::{Caller, Offer, Subscribed};
 pub use wallet::{Allocation, Changes, OpenHold, Wallet};
 

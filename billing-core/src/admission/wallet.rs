@@ -8,7 +8,10 @@ use entity::{
     grant, hold, hold_allocation, hold_window, ledger_entry, ledger_transaction, quota_counter,
     usage, usage_allocation, usage_window, wallet,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+};
 use uuid::Uuid;
 
 /// A wallet, its lots, the open holds that are spoken of, and the windows of the tenant's plans.
@@ -209,8 +212,16 @@ impl Wallet {
     /// # Errors
     /// When the rows contradict each other, naming one.
     pub fn into_changes(mut self, now: Timestamp) -> Result<Changes, DbErr> {
+        self.take_changes(now)
+    }
+
+    /// As [`Wallet::into_changes`]; what is left is the wallet as it stands once they are written.
+    ///
+    /// # Errors
+    /// As [`Wallet::into_changes`]; the wallet is then of no use.
+    pub fn take_changes(&mut self, now: Timestamp) -> Result<Changes, DbErr> {
         let mut changes = Changes::default();
-        if self.changed {
+        if mem::take(&mut self.changed) {
             self.row.seq = self
                 .row
                 .seq
@@ -224,24 +235,33 @@ impl Wallet {
             changes.transactions.push(transaction);
             changes.entries = entries;
         }
-        for hold in self.holds.into_values().filter(|hold| hold.changed) {
-            hold.into_changes(&mut changes)?;
+        for hold in self.holds.values_mut().filter(|hold| hold.changed) {
+            hold.take_changes(&mut changes)?;
         }
-        let changed_lots = self.lots.into_iter().filter(Lot::is_changed);
-        changes.lots.extend(changed_lots.map(|lot| lot.row));
-        let changed_counters = self
-            .counters
-            .into_values()
-            .filter(|counter| counter.changed);
         changes
-            .counters
-            .extend(changed_counters.map(|counter| counter.row));
-        changes.ended_holds = self.removed;
-        changes.ended_windows = self.removed_windows;
-        changes.usages = self.usages;
-        changes.usage_allocations = self.usage_allocations;
-        changes.usage_windows = self.usage_windows;
+            .lots
+            .extend(self.lots.iter_mut().filter_map(Lot::take_changed));
+        for counter in self.counters.values_mut() {
+            if mem::take(&mut counter.changed) {
+                changes.counters.push(counter.row.clone());
+            }
+        }
+        changes.ended_holds = mem::take(&mut self.removed);
+        changes.ended_windows = mem::take(&mut self.removed_windows);
+        changes.usages = mem::take(&mut self.usages);
+        changes.usage_allocations = mem::take(&mut self.usage_allocations);
+        changes.usage_windows = mem::take(&mut self.usage_windows);
         Ok(changes)
+    }
+
+    /// Leaves the row, its lots with something left and its open holds: what only moves together with the row.
+    pub(super) fn forget_what_others_change(&mut self) {
+        self.lots.retain(|lot| lot.row.remaining.is_positive());
+        self.ended.clear();
+        self.plans.clear();
+        self.counters.clear();
+        self.caps.clear();
+        self.running.clear();
     }
 
     pub(super) fn lot_mut(&mut self, grant: GrantId) -> Result<&mut Lot, DbErr> {
@@ -259,7 +279,7 @@ impl OpenHold {
         last.unwrap_or(0).saturating_add(1)
     }
 
-    fn into_changes(self, changes: &mut Changes) -> Result<(), DbErr> {
+    fn take_changes(&mut self, changes: &mut Changes) -> Result<(), DbErr> {
         let id = self.row.id;
         for (n, allocation) in self.allocations.iter().enumerate() {
             changes.hold_allocations.push(hold_allocation::Model {
@@ -270,12 +290,15 @@ impl OpenHold {
                 draw: allocation.draw,
             });
         }
-        changes.hold_windows.extend(self.windows);
-        if self.stored {
-            changes.holds.push(self.row);
+        changes.hold_windows.extend(self.windows.iter().cloned());
+        let rows = if self.stored {
+            &mut changes.holds
         } else {
-            changes.new_holds.push(self.row);
-        }
+            &mut changes.new_holds
+        };
+        rows.push(self.row.clone());
+        self.stored = true;
+        self.changed = false;
         Ok(())
     }
 }

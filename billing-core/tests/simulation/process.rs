@@ -3,7 +3,7 @@
 //! never given up.
 
 use crate::world::{Fault, World};
-use billing_core::admission::{Answer, Ask, Ending};
+use billing_core::admission::{Answer, Ask, Ending, Memory};
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,11 @@ pub struct Queued {
     pub heard: Heard,
 }
 
-/// A process: what it is asked. The calls in its hands know it by its number.
+/// A process: what it is asked, and what its lane remembers. The calls in its hands know it by its number.
 #[derive(Default)]
 pub struct Process {
     pub queue: Vec<Queued>,
+    pub memory: Memory,
 }
 
 /// What the store made of a commit.
@@ -60,7 +61,7 @@ impl World<'_> {
 
     fn carry_out(&mut self, process: usize, batch: Vec<Queued>) {
         let asks: Vec<Ask> = batch.iter().map(|queued| queued.ask.clone()).collect();
-        match self.attempt(&asks) {
+        match self.attempt(process, &asks) {
             Ok(answers) => {
                 for (queued, answer) in batch.iter().zip(&answers) {
                     self.tell(process, queued, answer);
@@ -73,7 +74,7 @@ impl World<'_> {
 
     fn carry_out_singly(&mut self, process: usize, batch: Vec<Queued>) {
         for queued in batch {
-            match self.attempt(std::slice::from_ref(&queued.ask)) {
+            match self.attempt(process, std::slice::from_ref(&queued.ask)) {
                 Ok(answers) => self.tell(process, &queued, &answers[0]),
                 Err(Died(true)) => return self.crash(process),
                 Err(Died(false)) if matches!(queued.ask, Ask::End { .. }) => {
@@ -85,14 +86,15 @@ impl World<'_> {
     }
 
     /// Decides and commits; an error says whether the process died of it.
-    fn attempt(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, Died> {
-        let mut batch = self.store.load(asks, self.now);
+    fn attempt(&mut self, process: usize, asks: &[Ask]) -> Result<Vec<Answer>, Died> {
+        let memory = &mut self.processes[process].memory;
+        let mut batch = self.store.load(asks, memory, self.now);
         let answers: Vec<Answer> = asks
             .iter()
             .map(|ask| batch.decide(ask).expect("rows that agree with each other"))
             .collect();
         let changes = batch
-            .into_changes(self.now)
+            .take_changes(self.now)
             .expect("rows that agree with each other");
         let luck = self.luck();
         self.say(|| format!("commit of {asks:?} -> {answers:?}"));
@@ -106,7 +108,11 @@ impl World<'_> {
         match luck {
             Luck::Unknown => Err(Died(false)),
             Luck::DiesAfter => Err(Died(true)),
-            Luck::Good | Luck::Failed | Luck::DiesBefore => Ok(answers),
+            Luck::Good | Luck::Failed | Luck::DiesBefore => {
+                let memory = &mut self.processes[process].memory;
+                memory.keep(batch.wallets.into_values());
+                Ok(answers)
+            }
         }
     }
 
@@ -131,7 +137,7 @@ impl World<'_> {
     /// Everything a process had in memory is gone: its queue, and whoever held something in it.
     pub fn crash(&mut self, process: usize) {
         self.say(|| format!("process {process} dies"));
-        self.processes[process].queue.clear();
+        self.processes[process] = Process::default();
         self.lose_calls_of(process);
     }
 

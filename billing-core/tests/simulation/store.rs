@@ -2,7 +2,7 @@
 
 use crate::model::{Rows, View, view};
 use billing_core::{
-    admission::{Allocation, Ask, Batch, Caller, Changes, Legs, Offer, Subscribed, Wallet},
+    admission::{Allocation, Ask, Batch, Caller, Changes, Legs, Memory, Offer, Subscribed, Wallet},
     cap::Cap,
 };
 use entity::{
@@ -45,8 +45,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads for a batch what a lane reads.
-    pub fn load(&self, asks: &[Ask], now: Timestamp) -> Batch {
+    /// Reads for a batch what a lane reads, which remembers what it wrote itself.
+    pub fn load(&self, asks: &[Ask], memory: &mut Memory, now: Timestamp) -> Batch {
         let mut batch = Batch {
             offers: self.offers.clone().into_iter().collect(),
             ..Batch::default()
@@ -54,19 +54,46 @@ impl Store {
         for tenant in asks.iter().filter_map(Ask::tenant).collect::<BTreeSet<_>>() {
             let known = &self.known[&tenant];
             batch.callers.insert(known.key, known.caller);
-            batch.wallets.insert(tenant, self.wallet(tenant, asks, now));
+            let wallet = self.wallet(tenant, asks, memory, now);
+            batch.wallets.insert(tenant, wallet);
         }
         batch
     }
 
-    fn wallet(&self, tenant: TenantId, asks: &[Ask], now: Timestamp) -> Wallet {
+    fn wallet(
+        &self,
+        tenant: TenantId,
+        asks: &[Ask],
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Wallet {
         let known = &self.known[&tenant];
         let own = |lot: &&grant::Model| lot.tenant_id == tenant && lot.remaining.is_positive();
         let lots = self.lots.values().filter(own).cloned();
-        let mut wallet = Wallet::of(self.wallets[&tenant].clone(), lots);
+        let read = Wallet::of(self.wallets[&tenant].clone(), lots);
+        let mut wallet = match memory.recall(read.row()) {
+            Some(kept) => {
+                assert_eq!(kept.lots(), read.lots(), "lots are remembered as they are");
+                kept
+            }
+            None => read,
+        };
         let named = asks.iter().filter(|ask| ask.tenant() == Some(tenant));
         for id in named.filter_map(call_of).collect::<BTreeSet<_>>() {
-            if let Some(row) = self.holds.get(&id) {
+            if let Some(kept) = wallet.open_hold(id) {
+                let parts = self.allocations.range((id, 0)..=(id, i64::MAX));
+                let stored: Vec<_> = parts
+                    .map(|(_, part)| (part.grant_id, part.amount))
+                    .collect();
+                let parts = kept.allocations.iter();
+                let known: Vec<_> = parts.map(|part| (part.grant, part.amount)).collect();
+                assert_eq!(known, stored, "what backs a hold is remembered as it is");
+                assert_eq!(
+                    Some(&kept.row),
+                    self.holds.get(&id),
+                    "a hold is remembered as it is"
+                );
+            } else if let Some(row) = self.holds.get(&id) {
                 let parts = self.allocations.range((id, 0)..=(id, i64::MAX));
                 let parts = parts.map(|(_, part)| Allocation {
                     grant: part.grant_id,

@@ -1,78 +1,93 @@
 //! One batch in one transaction: read, decide in the order of arrival, write.
 
-use super::load::load;
+use super::{
+    known::Known,
+    load::load,
+    meter::{Part, Watch},
+};
 use crate::{
-    admission::{Answer, Ask, Changes, broken},
-    bulk,
+    admission::{Answer, Ask, Changes, Wallet, broken},
+    bulk::{self, Removal, Writes},
 };
 use entity::{
-    HoldId, KeyId, Platform, Scoped, Timestamp, attempt, grant, hold, hold_allocation, hold_window,
+    HoldId, KeyId, Scoped, TenantId, Timestamp, attempt, grant, hold, hold_allocation, hold_window,
     key, ledger_entry, ledger_transaction, quota_counter, rejection, usage, usage_allocation,
     usage_window, wallet,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryFilter};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
 
-pub(super) use super::load::PlanCache;
+/// What a batch comes to, if it is committed.
+pub(super) struct Decided {
+    /// In the places of the asks.
+    pub(super) answers: Vec<Answer>,
+    /// As they then stand.
+    pub(super) wallets: HashMap<TenantId, Wallet>,
+}
 
 /// Carries out a batch and answers each ask in its place.
 pub(super) async fn batch(
     tx: &impl ConnectionTrait,
     asks: &[Ask],
-    plans: &PlanCache,
+    known: &Known,
     now: Timestamp,
-) -> Result<Vec<Answer>, DbErr> {
-    let mut loaded = load(tx, asks, plans, now).await?;
+    watch: &mut Watch,
+) -> Result<Decided, DbErr> {
+    let mut loaded = load(tx, asks, known, now).await?;
+    watch.lap(Part::Read);
     let mut answers = Vec::with_capacity(asks.len());
     for ask in asks {
         answers.push(loaded.decide(ask)?);
     }
-    write(tx, loaded.into_changes(now)?).await?;
+    let changes = loaded.take_changes(now)?;
+    watch.lap(Part::Decide);
+    write(tx, &changes).await?;
     ride_along(tx, asks, now).await?;
-    Ok(answers)
+    watch.lap(Part::Write);
+    Ok(Decided {
+        answers,
+        wallets: loaded.wallets,
+    })
 }
 
-async fn write(tx: &impl ConnectionTrait, changes: Changes) -> Result<(), DbErr> {
-    bulk::replace::<wallet::Entity>(tx, changes.wallets).await?;
-    bulk::replace::<grant::Entity>(tx, changes.lots).await?;
-    end_windows(tx, &changes.ended_windows).await?;
-    end_holds(tx, &changes.ended_holds).await?;
-    bulk::insert::<hold::Entity>(tx, changes.new_holds).await?;
-    bulk::replace::<hold::Entity>(tx, changes.holds).await?;
-    bulk::replace::<hold_allocation::Entity>(tx, changes.hold_allocations).await?;
-    bulk::replace::<hold_window::Entity>(tx, changes.hold_windows).await?;
-    bulk::replace::<quota_counter::Entity>(tx, changes.counters).await?;
-    bulk::insert::<ledger_transaction::Entity>(tx, changes.transactions).await?;
-    bulk::insert::<ledger_entry::Entity>(tx, changes.entries).await?;
-    bulk::insert::<usage::Entity>(tx, changes.usages).await?;
-    bulk::insert::<usage_allocation::Entity>(tx, changes.usage_allocations).await?;
-    bulk::insert::<usage_window::Entity>(tx, changes.usage_windows).await
-}
-
-async fn end_windows(tx: &impl ConnectionTrait, ended: &[HoldId]) -> Result<(), DbErr> {
-    for list in bulk::lists(ended.iter().copied()) {
-        hold_window::Entity::remove()
-            .filter(hold_window::Column::HoldId.is_in(list))
-            .exec(tx)
-            .await?;
-    }
-    Ok(())
-}
-
+const WINDOWS: Removal = Removal {
+    table: "hold_window",
+    column: "hold_id",
+    counted: false,
+};
+const ALLOCATIONS: Removal = Removal {
+    table: "hold_allocation",
+    column: "hold_id",
+    counted: false,
+};
 /// Removing the row is the claim to end a hold: who does not find it has not ended it.
-async fn end_holds(tx: &impl ConnectionTrait, ended: &[HoldId]) -> Result<(), DbErr> {
-    let mut removed = 0_u64;
-    for list in bulk::lists(ended.iter().copied()) {
-        hold_allocation::Entity::remove()
-            .filter(hold_allocation::Column::HoldId.is_in(list.clone()))
-            .exec(tx)
-            .await?;
-        let claimed = hold::Entity::across_tenants_remove()
-            .filter(hold::Column::Id.is_in(list))
-            .exec(tx)
-            .await?;
-        removed = removed.saturating_add(claimed.rows_affected);
-    }
+const HOLDS: Removal = Removal {
+    table: "hold",
+    column: "id",
+    counted: true,
+};
+
+async fn write(tx: &impl ConnectionTrait, changes: &Changes) -> Result<(), DbErr> {
+    let ids = |holds: &[HoldId]| -> Vec<Uuid> { holds.iter().map(|id| id.uuid()).collect() };
+    let ended = ids(&changes.ended_holds);
+    let mut writes = Writes::on(tx);
+    writes.replace::<wallet::Entity>(&changes.wallets)?;
+    writes.replace::<grant::Entity>(&changes.lots)?;
+    writes.remove(WINDOWS, &ids(&changes.ended_windows));
+    writes.remove(ALLOCATIONS, &ended);
+    writes.remove(HOLDS, &ended);
+    writes.insert::<hold::Entity>(&changes.new_holds)?;
+    writes.replace::<hold::Entity>(&changes.holds)?;
+    writes.replace::<hold_allocation::Entity>(&changes.hold_allocations)?;
+    writes.replace::<hold_window::Entity>(&changes.hold_windows)?;
+    writes.replace::<quota_counter::Entity>(&changes.counters)?;
+    writes.insert::<ledger_transaction::Entity>(&changes.transactions)?;
+    writes.insert::<ledger_entry::Entity>(&changes.entries)?;
+    writes.insert::<usage::Entity>(&changes.usages)?;
+    writes.insert::<usage_allocation::Entity>(&changes.usage_allocations)?;
+    writes.insert::<usage_window::Entity>(&changes.usage_windows)?;
+    let removed = writes.run(tx).await?;
     let wanted = u64::try_from(ended.len()).unwrap_or(u64::MAX);
     if removed == wanted {
         Ok(())

@@ -1,50 +1,35 @@
 //! Reads what a batch needs, in few statements: wallets first and under their locks, in the order of their
 //! tenants.
 
+use super::{
+    beside::{Found, Subscription, Wishes},
+    known::{Known, PlanCache},
+};
 use crate::{
-    admission::{Allocation, Ask, Batch, Caller, Ending, Offer, Subscribed, Wallet},
+    admission::{Allocation, Ask, Batch, Ending, Subscribed, Wallet},
     bulk,
     cap::{Cap, Limit},
     ledger::open_in,
-    plan::Plan,
 };
-use chrono_tz::Tz;
 use entity::{
-    Credits, GrantId, HoldId, KeyId, MemberId, ModelId, PlanVersionId, Platform, RuleId, Scoped,
-    TenantId, Timestamp, WalletId, cap, grant, hold, hold_allocation, hold_window, key, member,
-    model, person, plan, plan_version, quota_counter, subscription, tenant, usage, wallet,
+    Credits, GrantId, HoldId, Platform, RuleId, Scoped, TenantId, Timestamp, WalletId, cap::Bearer,
+    grant, hold, hold_allocation, hold_window, quota_counter, tenant, usage, wallet,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType,
-    PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, PaginatorTrait, QueryFilter, QuerySelect,
+    QueryTrait,
     sea_query::{Alias, Expr, Order, UnionType},
 };
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// Plan versions that were read before; they never change.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PlanCache(Arc<Mutex<HashMap<PlanVersionId, CachedPlan>>>);
-
-#[derive(Clone, Debug)]
-struct CachedPlan {
-    name: String,
-    rules: Arc<Plan>,
-    pays: bool,
-}
-
-/// Which rows a batch speaks of.
+/// Whose wallets a batch locks, and which calls should be there.
 #[derive(Default)]
 struct Wanted {
     tenants: BTreeSet<TenantId>,
     openers: BTreeSet<TenantId>,
-    keys: BTreeSet<KeyId>,
-    models: BTreeSet<ModelId>,
-    holds: BTreeSet<HoldId>,
-    planned: BTreeSet<TenantId>,
+    /// Calls that end, grow or are noted.
+    calls: BTreeSet<(TenantId, HoldId)>,
 }
 
 impl Wanted {
@@ -55,20 +40,11 @@ impl Wanted {
             match ask {
                 Ask::Hold(order) => {
                     wanted.openers.insert(order.tenant);
-                    wanted.planned.insert(order.tenant);
-                    wanted.keys.insert(order.key);
-                    wanted.models.insert(order.model);
-                    wanted.holds.insert(order.id);
                 }
-                Ask::Extend {
-                    tenant, id, model, ..
-                } => {
-                    wanted.planned.insert(*tenant);
-                    wanted.models.insert(*model);
-                    wanted.holds.insert(*id);
-                }
-                Ask::End { id, .. } | Ask::Note { id, .. } => {
-                    wanted.holds.insert(*id);
+                Ask::Extend { tenant, id, .. }
+                | Ask::End { tenant, id, .. }
+                | Ask::Note { tenant, id, .. } => {
+                    wanted.calls.insert((*tenant, *id));
                 }
                 Ask::Touch { .. } | Ask::Reject(_) | Ask::Attempt(_) => {}
             }
@@ -77,35 +53,121 @@ impl Wanted {
     }
 }
 
-/// Reads and locks. A hold that is asked for is looked for too: the ask may have been carried out before.
+/// Reads and locks, but for what is remembered of a wallet whose row is as this lane left it. A hold that is asked for
+/// is looked for too: the ask may have been carried out before.
 pub(super) async fn load(
     tx: &impl ConnectionTrait,
     asks: &[Ask],
-    plans: &PlanCache,
+    known: &Known,
     now: Timestamp,
 ) -> Result<Batch, DbErr> {
-    let mut wanted = Wanted::by(asks);
-    let mut wallets = wallets(tx, &wanted, now).await?;
-    let open = holds(tx, &mut wallets, &wanted).await?;
-    wanted.keys.extend(growing_keys(asks, &wallets));
-    let gone = wanted.holds.difference(&open).copied().collect();
-    ended(tx, &mut wallets, gone).await?;
-    subscriptions(tx, &mut wallets, &wanted, plans, now).await?;
-    let payers = payers(asks, &wallets);
-    caps(tx, &mut wallets, &payers).await?;
-    counters(tx, &mut wallets, now).await?;
-    wanted.models.extend(overrun_models(asks, &wallets));
-    Ok(Batch {
-        callers: callers(tx, &wanted).await?,
-        offers: offers(tx, &wanted).await?,
-        wallets,
-    })
+    let wanted = Wanted::by(asks);
+    let mut batch = Batch {
+        wallets: wallets(tx, &wanted, known, now).await?,
+        ..Batch::default()
+    };
+    let first = wishes(asks, &batch.wallets);
+    let mut beside = first.read(tx, now).await?;
+    let sought = sought(&wanted, &batch.wallets, &beside);
+    if !sought.is_empty() {
+        let open = holds(tx, &mut batch.wallets, &sought).await?;
+        let gone = sought.difference(&open).copied().collect();
+        ended(tx, &mut batch.wallets, gone).await?;
+        // A hold that was not remembered may say more of what is to be read.
+        let more = wishes(asks, &batch.wallets).beyond(&first);
+        beside.extend(more.read(tx, now).await?);
+    }
+    let (mut plans, mut limits) = (Vec::new(), Vec::new());
+    for found in beside {
+        match found {
+            Found::Caller(key, caller) => drop(batch.callers.insert(key, caller)),
+            Found::Offer(model, offer) => drop(batch.offers.insert(model, offer)),
+            Found::Plan(subscription) => plans.push(subscription),
+            Found::Cap(tenant, cap) => limits.push((tenant, cap)),
+            Found::Call(_) => {}
+        }
+    }
+    add_plans(tx, &mut batch.wallets, plans, &known.plans).await?;
+    add_caps(tx, &mut batch.wallets, limits).await?;
+    counters(tx, &mut batch.wallets, now).await?;
+    Ok(batch)
+}
+
+/// What is to be read beside the wallets, as far as they say.
+fn wishes(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Wishes {
+    let mut wishes = Wishes::default();
+    for ask in asks {
+        let open = |tenant, id| Some(&wallets.get(tenant)?.open_hold(id)?.row);
+        let payer = match ask {
+            Ask::Hold(order) => {
+                wishes.models.insert(order.model);
+                if open(&order.tenant, order.id).is_none() {
+                    wishes.fresh.insert(order.id);
+                }
+                Some((order.tenant, order.member, order.key))
+            }
+            Ask::Extend {
+                tenant, id, model, ..
+            } => {
+                wishes.models.insert(*model);
+                open(tenant, *id).map(|row| (*tenant, row.member_id, row.key_id))
+            }
+            Ask::End { tenant, id, ending } => {
+                let over_run = open(tenant, *id).filter(|row| may_run_over(row, ending));
+                wishes.models.extend(over_run.map(|row| row.model_id));
+                None
+            }
+            Ask::Note { .. } | Ask::Touch { .. } | Ask::Reject(_) | Ask::Attempt(_) => None,
+        };
+        let Some((tenant, member, key)) = payer else {
+            continue;
+        };
+        let wallet = wallets.get(&tenant).map(|wallet| wallet.row().id.uuid());
+        wishes.keys.insert(key);
+        wishes.planned.insert(tenant);
+        wishes.subjects.extend(
+            [tenant.uuid(), member.uuid(), key.uuid()]
+                .into_iter()
+                .chain(wallet),
+        );
+    }
+    wishes
+}
+
+/// Whether the model's name matters: it decides which lots pay beyond what was held.
+fn may_run_over(open: &hold::Model, ending: &Ending) -> bool {
+    let charge = match ending {
+        Ending::Settle(settlement) => settlement.charge,
+        Ending::Expire { .. } => open.checkpoint_charge,
+        Ending::Void { .. } => return false,
+    };
+    charge > open.amount || open.debt_amount.is_positive()
+}
+
+/// The calls to be looked for: those that should be open and are not remembered so, and those that should be fresh and
+/// are there all the same, for they were asked for before.
+fn sought(
+    wanted: &Wanted,
+    wallets: &HashMap<TenantId, Wallet>,
+    beside: &[Found],
+) -> BTreeSet<HoldId> {
+    let is_open = |(tenant, id): &&(TenantId, HoldId)| {
+        let wallet = wallets.get(tenant);
+        wallet.is_some_and(|wallet| wallet.open_hold(*id).is_some())
+    };
+    let calls = wanted.calls.iter().filter(|call| !is_open(call));
+    let there = beside.iter().filter_map(|found| match found {
+        Found::Call(id) => Some(*id),
+        Found::Caller(..) | Found::Offer(..) | Found::Cap(..) | Found::Plan(_) => None,
+    });
+    calls.map(|(_, id)| *id).chain(there).collect()
 }
 
 /// Wallets are opened before any is locked, so that two batches that open and lock cannot wait for each other.
 async fn wallets(
     tx: &impl ConnectionTrait,
     wanted: &Wanted,
+    known: &Known,
     now: Timestamp,
 ) -> Result<HashMap<TenantId, Wallet>, DbErr> {
     let mut rows = Vec::new();
@@ -121,6 +183,7 @@ async fn wallets(
             rows.extend(wallet::lock(tx, list).await?);
         }
     }
+    let (mut wallets, rows) = known.recall(rows);
     let mut lots: HashMap<_, Vec<grant::Model>> = HashMap::new();
     for list in bulk::lists(rows.iter().map(|row| row.id)) {
         let found = grant::Entity::across_tenants()
@@ -132,13 +195,11 @@ async fn wallets(
             lots.entry(row.wallet_id).or_default().push(row);
         }
     }
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let lots = lots.remove(&row.id).unwrap_or_default();
-            (row.tenant_id, Wallet::of(row, lots))
-        })
-        .collect())
+    for row in rows {
+        let lots = lots.remove(&row.id).unwrap_or_default();
+        wallets.insert(row.tenant_id, Wallet::of(row, lots));
+    }
+    Ok(wallets)
 }
 
 /// A tenant that does not exist gets no wallet; its hold is then refused.
@@ -162,12 +223,12 @@ async fn known_tenants(
 async fn holds(
     tx: &impl ConnectionTrait,
     wallets: &mut HashMap<TenantId, Wallet>,
-    wanted: &Wanted,
+    sought: &BTreeSet<HoldId>,
 ) -> Result<BTreeSet<HoldId>, DbErr> {
     let mut allocations: HashMap<HoldId, Vec<hold_allocation::Model>> = HashMap::new();
     let mut windows: HashMap<HoldId, Vec<hold_window::Model>> = HashMap::new();
     let mut rows = Vec::new();
-    for list in bulk::lists(wanted.holds.iter().copied()) {
+    for list in bulk::lists(sought.iter().copied()) {
         let found = hold::Entity::across_tenants()
             .filter(hold::Column::Id.is_in(list.clone()))
             .all(tx)
@@ -278,36 +339,20 @@ async fn ended(
 }
 
 /// The plans that tenants have now, by their place in the stack, then by the end of the period.
-async fn subscriptions(
+async fn add_plans(
     tx: &impl ConnectionTrait,
     wallets: &mut HashMap<TenantId, Wallet>,
-    wanted: &Wanted,
+    found: Vec<Subscription>,
     plans: &PlanCache,
-    now: Timestamp,
 ) -> Result<(), DbErr> {
-    let mut rows = Vec::new();
-    for list in bulk::lists(wanted.planned.iter().copied()) {
-        let found = subscription::Entity::across_tenants()
-            .filter(subscription::Column::TenantId.is_in(list))
-            .filter(subscription::Column::Status.is_in([
-                subscription::Status::Active,
-                subscription::Status::PastDue,
-                subscription::Status::Canceling,
-            ]))
-            .filter(subscription::Column::PeriodStart.lte(now))
-            .filter(subscription::Column::PeriodEnd.gt(now))
-            .all(tx)
-            .await?;
-        rows.extend(found);
-    }
-    let mut stacked = Vec::with_capacity(rows.len());
-    for row in rows {
-        let plan = plans.read(tx, row.plan_version_id).await?;
+    let mut stacked = Vec::with_capacity(found.len());
+    for row in found {
+        let plan = plans.read(tx, row.version).await?;
         stacked.push((plan.rules.priority(), row, plan));
     }
     stacked.sort_by_key(|(place, row, _)| (*place, row.period_end, row.id));
     for (_, row, plan) in stacked {
-        if let Some(wallet) = wallets.get_mut(&row.tenant_id) {
+        if let Some(wallet) = wallets.get_mut(&row.tenant) {
             wallet.add_plan(Subscribed {
                 id: row.id,
                 name: plan.name,
@@ -317,46 +362,6 @@ async fn subscriptions(
         }
     }
     Ok(())
-}
-
-impl PlanCache {
-    async fn read(
-        &self,
-        tx: &impl ConnectionTrait,
-        version: PlanVersionId,
-    ) -> Result<CachedPlan, DbErr> {
-        let known = self.lock().get(&version).cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let lost = || DbErr::RecordNotFound(format!("plan_version {version}"));
-        let row = plan_version::Entity::every()
-            .filter(plan_version::Column::Id.eq(version))
-            .one(tx)
-            .await?
-            .ok_or_else(lost)?;
-        let plan = plan::Entity::every()
-            .filter(plan::Column::Id.eq(row.plan_id))
-            .one(tx)
-            .await?
-            .ok_or_else(lost)?;
-        let rules = Plan::from_json(&row.document).map_err(|fault| {
-            DbErr::Custom(format!(
-                "inconsistent: plan_version.document of {version}: {fault}"
-            ))
-        })?;
-        let read = CachedPlan {
-            name: plan.title,
-            rules: Arc::new(rules),
-            pays: row.allowance.is_positive(),
-        };
-        self.lock().insert(version, read.clone());
-        Ok(read)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PlanVersionId, CachedPlan>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The counters of the windows that may matter: those that running holds reserve in, and of each plan's quotas
@@ -401,55 +406,25 @@ async fn counters(
     Ok(())
 }
 
-/// The tenant, member and key of every hold that is asked for or grows.
-fn payers(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<(TenantId, MemberId, KeyId)> {
-    asks.iter()
-        .filter_map(|ask| match ask {
-            Ask::Hold(order) => Some((order.tenant, order.member, order.key)),
-            Ask::Extend { tenant, id, .. } => {
-                let open = &wallets.get(tenant)?.open_hold(*id)?.row;
-                Some((*tenant, open.member_id, open.key_id))
-            }
-            Ask::End { .. }
-            | Ask::Note { .. }
-            | Ask::Touch { .. }
-            | Ask::Reject(_)
-            | Ask::Attempt(_) => None,
-        })
-        .collect()
-}
-
-/// Adds the limits of those tenants, members, keys and credit lines, and counts the running calls of whom a limit
-/// asks that.
-async fn caps(
+/// Adds the limits of tenants, members, keys and credit lines, and counts the running calls of whom a limit asks that.
+async fn add_caps(
     tx: &impl ConnectionTrait,
     wallets: &mut HashMap<TenantId, Wallet>,
-    payers: &[(TenantId, MemberId, KeyId)],
+    found: Vec<(TenantId, Cap)>,
 ) -> Result<(), DbErr> {
-    let subjects = payers.iter().flat_map(|(tenant, member, key)| {
-        let wallet = wallets.get(tenant).map(|wallet| wallet.row().id.uuid());
-        [tenant.uuid(), member.uuid(), key.uuid()]
-            .into_iter()
-            .chain(wallet)
-    });
     let mut running: BTreeSet<(WalletId, Uuid)> = BTreeSet::new();
-    let mut found = Vec::new();
-    for list in bulk::lists(subjects) {
-        let rows = cap::Entity::across_tenants()
-            .filter(cap::Column::SubjectId.is_in(list))
-            .all(tx)
-            .await?;
-        found.extend(rows);
-    }
-    for row in found {
-        let Some(wallet) = wallets.get_mut(&row.tenant_id) else {
+    for (tenant, cap) in found {
+        let Some(wallet) = wallets.get_mut(&tenant) else {
             continue;
         };
-        let counts = matches!(row.bearer, cap::Bearer::Member | cap::Bearer::Key);
-        if row.meter == cap::Meter::OpenCalls && counts {
-            running.insert((wallet.row().id, row.subject_id));
+        let counts = matches!(cap.bearer, Bearer::Member | Bearer::Key);
+        if counts && matches!(cap.limit, Limit::OpenCalls(_)) {
+            running.insert((wallet.row().id, cap.subject));
         }
-        wallet.add_cap(Cap::of(&row)?);
+        wallet.add_cap(cap);
+    }
+    if running.is_empty() {
+        return Ok(());
     }
     for wallet in wallets.values_mut() {
         let (id, tenant) = (wallet.row().id, wallet.row().tenant_id);
@@ -467,140 +442,4 @@ async fn caps(
         }
     }
     Ok(())
-}
-
-/// The keys whose pay order says which credits a growing hold may take.
-fn growing_keys(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<KeyId> {
-    asks.iter()
-        .filter_map(|ask| match ask {
-            Ask::Extend { tenant, id, .. } => Some(wallets.get(tenant)?.open_hold(*id)?.row.key_id),
-            Ask::Hold(_)
-            | Ask::End { .. }
-            | Ask::Note { .. }
-            | Ask::Touch { .. }
-            | Ask::Reject(_)
-            | Ask::Attempt(_) => None,
-        })
-        .collect()
-}
-
-/// The models whose names decide which lots pay beyond what was held.
-fn overrun_models(asks: &[Ask], wallets: &HashMap<TenantId, Wallet>) -> Vec<ModelId> {
-    asks.iter()
-        .filter_map(|ask| {
-            let Ask::End { tenant, id, ending } = ask else {
-                return None;
-            };
-            let open = &wallets.get(tenant)?.open_hold(*id)?.row;
-            let charge = match ending {
-                Ending::Settle(settlement) => settlement.charge,
-                Ending::Expire { .. } => open.checkpoint_charge,
-                Ending::Void { .. } => return None,
-            };
-            (charge > open.amount || open.debt_amount.is_positive()).then_some(open.model_id)
-        })
-        .collect()
-}
-
-#[derive(FromQueryResult)]
-struct CallerRow {
-    id: KeyId,
-    tenant_id: TenantId,
-    member_id: MemberId,
-    key_status: key::Status,
-    expires_at: Option<Timestamp>,
-    pay_order: key::PayOrder,
-    member_status: member::Status,
-    person_status: person::Status,
-    tenant_status: tenant::Status,
-    time_zone: String,
-}
-
-async fn callers(
-    tx: &impl ConnectionTrait,
-    wanted: &Wanted,
-) -> Result<HashMap<KeyId, Caller>, DbErr> {
-    let mut callers = HashMap::new();
-    for list in bulk::lists(wanted.keys.iter().copied()) {
-        let rows = key::Entity::across_tenants()
-            .select_only()
-            .column(key::Column::Id)
-            .column(key::Column::TenantId)
-            .column(key::Column::MemberId)
-            .column_as(key::Column::Status, "key_status")
-            .column(key::Column::ExpiresAt)
-            .column(key::Column::PayOrder)
-            .column_as(member::Column::Status, "member_status")
-            .column_as(person::Column::Status, "person_status")
-            .column_as(tenant::Column::Status, "tenant_status")
-            .column(tenant::Column::TimeZone)
-            .join(
-                JoinType::InnerJoin,
-                key::Entity::belongs_to(member::Entity)
-                    .from(key::Column::MemberId)
-                    .to(member::Column::Id)
-                    .into(),
-            )
-            .join(
-                JoinType::InnerJoin,
-                member::Entity::belongs_to(person::Entity)
-                    .from(member::Column::PersonId)
-                    .to(person::Column::Id)
-                    .into(),
-            )
-            .join(
-                JoinType::InnerJoin,
-                key::Entity::belongs_to(tenant::Entity)
-                    .from(key::Column::TenantId)
-                    .to(tenant::Column::Id)
-                    .into(),
-            )
-            .filter(key::Column::Id.is_in(list))
-            .into_model::<CallerRow>()
-            .all(tx)
-            .await?;
-        callers.extend(rows.into_iter().map(|row| (row.id, Caller::from(row))));
-    }
-    Ok(callers)
-}
-
-impl From<CallerRow> for Caller {
-    fn from(row: CallerRow) -> Self {
-        Self {
-            tenant: row.tenant_id,
-            member: row.member_id,
-            key_status: row.key_status,
-            key_expires_at: row.expires_at,
-            pay_order: row.pay_order,
-            member_status: row.member_status,
-            person_status: row.person_status,
-            tenant_status: row.tenant_status,
-            zone: row.time_zone.parse().unwrap_or(Tz::UTC),
-        }
-    }
-}
-
-async fn offers(
-    tx: &impl ConnectionTrait,
-    wanted: &Wanted,
-) -> Result<HashMap<ModelId, Offer>, DbErr> {
-    let mut offers = HashMap::new();
-    for list in bulk::lists(wanted.models.iter().copied()) {
-        let rows: Vec<(ModelId, String, model::Status)> = model::Entity::every()
-            .select_only()
-            .columns([
-                model::Column::Id,
-                model::Column::Name,
-                model::Column::Status,
-            ])
-            .filter(model::Column::Id.is_in(list))
-            .into_tuple()
-            .all(tx)
-            .await?;
-        offers.extend(
-            rows.into_iter()
-                .map(|(id, name, status)| (id, Offer { name, status })),
-        );
-    }
-    Ok(offers)
 }

@@ -7,10 +7,14 @@
 
 mod apply;
 mod ask;
+mod beside;
 mod guard;
+mod known;
 mod load;
+mod meter;
 mod queue;
 mod wait;
 
 pub use guard::Hold;
+pub use meter::Spent;
 pub use queue::{LaneSettings, Lanes};

@@ -2,8 +2,10 @@
 
 use super::{
     Hold,
-    apply::{self, PlanCache},
+    apply::{self, Decided},
     ask::{Op, Waiter},
+    known::Known,
+    meter::{Meter, Part, Spent, Watch},
     wait::Waits,
 };
 use crate::admission::{
@@ -73,6 +75,7 @@ struct Inner {
     open: watch::Sender<usize>,
     stop: CancellationToken,
     clock: Clock,
+    meter: Meter,
 }
 
 /// An op, counted as open until it is dropped.
@@ -114,14 +117,15 @@ impl Lanes {
                 open: watch::Sender::new(0),
                 stop: CancellationToken::new(),
                 clock,
+                meter: Meter::default(),
             }),
         };
-        let plans = PlanCache::default();
+        let known = Known::default();
         for queue in receivers {
             let lane = Lane {
                 db: db.clone(),
                 lanes: lanes.clone(),
-                plans: plans.clone(),
+                known: known.shared(),
                 touched: HashMap::new(),
                 settings,
             };
@@ -183,6 +187,11 @@ impl Lanes {
     /// How many asks have no answer yet.
     pub fn open(&self) -> usize {
         *self.inner.open.borrow()
+    }
+
+    /// What the batches of these lanes took so far, part by part.
+    pub fn spent(&self) -> Spent {
+        self.inner.meter.spent()
     }
 
     /// Refuses new holds, waits until everything that was asked is written, and stops the lanes. A hold that is
@@ -288,7 +297,7 @@ fn stopped() -> DbErr {
 struct Lane {
     db: Database,
     lanes: Lanes,
-    plans: PlanCache,
+    known: Known,
     /// When a key's last use was last written.
     touched: HashMap<KeyId, Timestamp>,
     settings: LaneSettings,
@@ -390,7 +399,7 @@ impl Lane {
             touched: HashMap::new(),
             db: self.db.clone(),
             lanes: self.lanes.clone(),
-            plans: self.plans.clone(),
+            known: self.known.shared(),
             settings: self.settings,
         };
         let persist = async move {
@@ -416,13 +425,25 @@ impl Lane {
     }
 
     async fn write(&self, asks: Arc<[Ask]>) -> Result<Vec<Answer>, DbErr> {
-        let plans = self.plans.clone();
+        let known = self.known.clone();
         let now = self.lanes.now();
-        self.db
+        let count = asks.len();
+        let mut watch = Watch::start();
+        let (decided, mut watch) = self
+            .db
             .write_first(move |tx| {
-                Box::pin(async move { apply::batch(tx, &asks, &plans, now).await })
+                watch.lap(Part::Begin);
+                Box::pin(async move {
+                    let decided = apply::batch(tx, &asks, &known, now, &mut watch).await?;
+                    Ok::<_, DbErr>((decided, watch))
+                })
             })
-            .await
+            .await?;
+        watch.lap(Part::Commit);
+        self.lanes.inner.meter.add(&watch, count);
+        let Decided { answers, wallets } = decided;
+        self.known.keep(wallets);
+        Ok(answers)
     }
 
     fn tell(&self, queued: Queued, answer: Answer) {

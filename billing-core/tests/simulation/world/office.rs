@@ -316,6 +316,8 @@ impl World<'_> {
                     purse.lots[age].until = Some(now.micros());
                 }
             }
+            // Whoever changes a lot moves its wallet.
+            self.store.wallets.get_mut(&tenant).expect("a wallet").seq += 1;
             self.compare(tenant);
             return;
         }
