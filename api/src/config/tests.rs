@@ -1,3 +1,5 @@
+//! What settings are taken, which are refused, and what stays as it was.
+
 use super::*;
 use identity::ring::Ring;
 use std::{collections::BTreeMap, path::Path};
