@@ -3,6 +3,7 @@
 mod accept;
 mod admit;
 mod attempt;
+mod batch;
 mod block;
 mod budget;
 mod client;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use billing::rating::Tokens;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::translate::{
@@ -146,12 +147,12 @@ impl Writer {
             }
             if !block.waiting.is_empty() {
                 let text = std::mem::take(&mut block.waiting);
-                let delta = block.delta(&text);
-                send(
-                    "content_block_delta",
-                    json!({"index": self.index, "delta": delta}),
-                    out,
-                );
+                let delta = Delta {
+                    kind: DELTA,
+                    index: self.index,
+                    delta: block.delta(&text),
+                };
+                event(out, Some(DELTA), &delta);
             }
             if !block.ended {
                 return;
@@ -240,18 +241,35 @@ impl Block {
         }
     }
 
-    fn delta(&mut self, text: &str) -> Value {
+    fn delta<'a>(&mut self, text: &'a str) -> More<'a> {
         match self.opening {
             Opening::Thought => {
                 self.thought.push_str(text);
-                json!({"type": "thinking_delta", "thinking": text})
+                More::ThinkingDelta { thinking: text }
             }
-            Opening::Text | Opening::Refusal | Opening::Compaction => {
-                json!({"type": "text_delta", "text": text})
-            }
-            Opening::Call(_) => json!({"type": "input_json_delta", "partial_json": text}),
+            Opening::Text | Opening::Refusal | Opening::Compaction => More::TextDelta { text },
+            Opening::Call(_) => More::InputJsonDelta { partial_json: text },
         }
     }
+}
+
+const DELTA: &str = "content_block_delta";
+
+/// The event of which there is one for each word, written without a tree of values.
+#[derive(Serialize)]
+struct Delta<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    index: usize,
+    delta: More<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum More<'a> {
+    TextDelta { text: &'a str },
+    ThinkingDelta { thinking: &'a str },
+    InputJsonDelta { partial_json: &'a str },
 }
 
 fn send(kind: &str, fields: Value, out: &mut Vec<u8>) {
