@@ -86,8 +86,9 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
             .draw(channel.id, channel.keys(), &inner.cooldowns);
         let begun = Instant::now();
         let outcome = {
+            // In a box, so that a stream does not keep the room of its first byte for as long as it lasts.
             let attempt = attempt(&gateway, &call, channel, credential, &client);
-            let mut attempt = std::pin::pin!(attempt);
+            let mut attempt = Box::pin(attempt);
             loop {
                 match timeout(SIGN_OF_LIFE, &mut attempt).await {
                     Ok(outcome) => break outcome,

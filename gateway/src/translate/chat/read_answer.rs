@@ -388,3 +388,35 @@ fn number_calls(message: &mut Map<String, Value>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_the_same_plainly_and_thoroughly() {
+        let table = [
+            r#"{"content":"a w\u00f6rd \"here\"\n"}"#,
+            r#"{"role":"assistant","content":"","refusal":null}"#,
+            r#"{"content":"a","reasoning_content":null,"tool_calls":null}"#,
+        ];
+        for delta in table {
+            let plain = format!(
+                r#"{{"id":"c","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}],"usage":null}}"#
+            );
+            // A field that nobody knows makes the reading thorough and says nothing.
+            let thorough = plain.replacen("\"delta\":{", "\"delta\":{\"unknown\":1,", 1);
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            let (mut reader, mut second) = (Reader::default(), Reader::default());
+            for _ in 0..2 {
+                reader.read(plain.as_bytes(), &mut one);
+                second.read(thorough.as_bytes(), &mut other);
+            }
+
+            assert!(serde_json::from_str::<Plain>(&plain).is_ok(), "{plain}");
+            assert!(serde_json::from_str::<Plain>(&thorough).is_err());
+            assert_eq!(one, other, "{delta}");
+            assert_eq!(one.first(), Some(&Event::Start(None)));
+        }
+    }
+}

@@ -327,3 +327,27 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
     reader.finish(&mut out);
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_the_same_plainly_and_thoroughly() {
+        let opening = br#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#;
+        let plain = r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a \"word\" "}}"#;
+        // A field that nobody knows makes the reading thorough and says nothing.
+        let thorough = plain.replace("\"text\":", "\"unknown\":1,\"text\":");
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let (mut reader, mut second) = (Reader::default(), Reader::default());
+        reader.read(opening, &mut one);
+        second.read(opening, &mut other);
+        reader.read(plain.as_bytes(), &mut one);
+        second.read(thorough.as_bytes(), &mut other);
+
+        assert!(serde_json::from_str::<Plain<'_>>(plain).is_ok());
+        assert!(serde_json::from_str::<Plain<'_>>(&thorough).is_err());
+        assert_eq!(one, other);
+        assert!(matches!(one.last(), Some(Event::Delta(_, text)) if text == "a \"word\" "));
+    }
+}
