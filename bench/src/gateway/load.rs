@@ -31,9 +31,10 @@ pub(super) struct Saturation {
 }
 
 impl Saturation {
-    /// How many a second of processor time makes, the database server's included.
+    /// How many a second of processor time makes, the database server's included; none where nothing is between.
     pub(super) fn per_cpu_second(&self) -> u64 {
-        1_000_000_000 / (self.costs.own + self.costs.database).max(1)
+        let cost = self.costs.own + self.costs.database;
+        1_000_000_000_u64.checked_div(cost).unwrap_or(0)
     }
 }
 

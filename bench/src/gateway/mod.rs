@@ -121,6 +121,7 @@ struct Line {
     cpu_micros_per_1000_events: u64,
     peak_kib: u64,
     open_stream_kib: u64,
+    open_streams_kib: u64,
     failed: u64,
 }
 
@@ -145,6 +146,7 @@ impl Row for Line {
         "CPU ms / 1,000 events",
         "peak MiB",
         "KiB an open stream",
+        "MiB with all open",
         "failed",
     ];
 
@@ -169,6 +171,7 @@ impl Row for Line {
             millis(self.cpu_micros_per_1000_events),
             (self.peak_kib / 1_024).to_string(),
             self.open_stream_kib.to_string(),
+            (self.open_streams_kib / 1_024).to_string(),
             self.failed.to_string(),
         ]
     }
@@ -186,7 +189,7 @@ struct Found {
     paced: Vec<Paced>,
     streamed: Vec<Streamed>,
     bursts: Vec<Saturation>,
-    open_kib: u64,
+    open: paced::Open,
     peak_kib: u64,
 }
 
@@ -230,7 +233,8 @@ async fn measure(
     // First, while nothing of an earlier load lies about in memory.
     if options.measures(Measure::Memory) {
         for (place, target) in targets.iter().enumerate().filter(wants) {
-            found[place].open_kib = paced::open_streams(target, options).await;
+            let open = paced::open_streams(target, options).await;
+            found[place].open = open;
             target.forget_peak();
         }
     }
@@ -275,8 +279,8 @@ fn beside_nginx(lines: &mut [Line]) {
     let share = |ours: u64, nginx: u64| ours * 100 / nginx.max(1);
     for line in lines {
         line.percent_of_nginx = share(line.calls_per_second, calls.0);
-        line.percent_of_nginx_by_cpu = share(line.calls_per_cpu_second, calls.1);
         line.events_percent_of_nginx = share(line.events_per_second, events.0);
+        line.percent_of_nginx_by_cpu = share(line.calls_per_cpu_second, calls.1);
         line.events_percent_of_nginx_by_cpu = share(line.events_per_cpu_second, events.1);
     }
 }
@@ -318,7 +322,8 @@ fn line(target: &Target, ours: &Found, direct: &Found) -> Line {
         events_per_cpu_second: burst(Saturation::per_cpu_second),
         cpu_micros_per_1000_events: burst(|run| run.costs.own),
         peak_kib: ours.peak_kib,
-        open_stream_kib: ours.open_kib,
+        open_stream_kib: ours.open.each_kib,
+        open_streams_kib: ours.open.all_kib,
         failed: ours
             .saturation
             .iter()
