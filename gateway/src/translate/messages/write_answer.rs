@@ -147,12 +147,12 @@ impl Writer {
             }
             if !block.waiting.is_empty() {
                 let text = std::mem::take(&mut block.waiting);
-                let delta = Delta {
+                let step = Step {
                     kind: DELTA,
                     index: self.index,
                     delta: block.delta(&text),
                 };
-                event(out, Some(DELTA), &delta);
+                event(out, Some(DELTA), &step);
             }
             if !block.ended {
                 return;
@@ -245,10 +245,10 @@ impl Block {
         match self.opening {
             Opening::Thought => {
                 self.thought.push_str(text);
-                More::ThinkingDelta { thinking: text }
+                More::Thought { thinking: text }
             }
-            Opening::Text | Opening::Refusal | Opening::Compaction => More::TextDelta { text },
-            Opening::Call(_) => More::InputJsonDelta { partial_json: text },
+            Opening::Text | Opening::Refusal | Opening::Compaction => More::Text { text },
+            Opening::Call(_) => More::Arguments { partial_json: text },
         }
     }
 }
@@ -257,7 +257,7 @@ const DELTA: &str = "content_block_delta";
 
 /// The event of which there is one for each word, written without a tree of values.
 #[derive(Serialize)]
-struct Delta<'a> {
+struct Step<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     index: usize,
@@ -265,11 +265,14 @@ struct Delta<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum More<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    InputJsonDelta { partial_json: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thought { thinking: &'a str },
+    #[serde(rename = "input_json_delta")]
+    Arguments { partial_json: &'a str },
 }
 
 fn send(kind: &str, fields: Value, out: &mut Vec<u8>) {
