@@ -280,10 +280,11 @@ fn serve(
             .app_data(web::Data::new(parts.health))
             .app_data(web::Data::new(parts.flight))
             .app_data(web::Data::new(parts.db))
+            .app_data(web::Data::new(parts.gateway))
+            // Paths are tried in this order, and calls are what there is most of.
+            .configure(gateway::routes::configure)
             .configure(|app| server::routes::configure(app, parts.webhook))
             .configure(|app| console::routes::mount(app, parts.console))
-            .app_data(web::Data::new(parts.gateway))
-            .configure(gateway::routes::configure)
             .wrap(from_fn(visit))
     })
     .workers(config.workers)

@@ -58,11 +58,15 @@ pub static PATHS: &[Path] = &[
 pub const PREFIXES: [&str; 3] = ["", "/v1", "/v1/v1"];
 
 /// Mounts the gateway. Whatever no other part of the product answers gets the gateway's own "no such endpoint".
+///
+/// Each spelling is a resource of its own: texts are compared, where several in one would be matched as patterns.
 pub fn configure(app: &mut ServiceConfig) {
     for path in PATHS {
-        let resource = web::resource(spellings(path.path))
-            .default_service(web::to(stray::wrong_method_for_reads));
-        app.service((path.mount)(resource));
+        for spelling in spellings(path.path) {
+            let resource =
+                web::resource(spelling).default_service(web::to(stray::wrong_method_for_reads));
+            app.service((path.mount)(resource));
+        }
     }
     app.default_service(web::to(stray::not_found));
 }

@@ -119,9 +119,8 @@ pub struct Call {
 /// An answer whose body has not been read yet.
 #[derive(Debug)]
 pub struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
     response: reqwest::Response,
+    idle: Duration,
 }
 
 /// The pieces of a body as they arrive.
@@ -230,9 +229,8 @@ impl Outbound {
             .map_err(|_| SendError::NoAnswer)??;
 
         Ok(Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
             response,
+            idle: self.settings.idle_timeout,
         })
     }
 }
@@ -240,15 +238,15 @@ impl Outbound {
 impl Answer {
     /// The status line's code.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.response.status()
     }
 
     /// The headers as they came; what may be passed on is the caller's to choose.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.response.headers()
     }
 
-    /// The body in pieces, each within the idle limit.
+    /// The body in pieces. How long it may be silent is its reader's to limit, who need not do so anew at each piece.
     pub fn into_stream(self) -> BodyStream {
         self.response
             .bytes_stream()
@@ -256,18 +254,22 @@ impl Answer {
             .boxed()
     }
 
-    /// The whole body, at most `limit` bytes of it.
+    /// The whole body, at most `limit` bytes of it, each piece within the idle limit.
     pub async fn read(self, limit: usize) -> Result<Bytes, SendError> {
+        let idle = self.idle;
         let mut pieces = self.into_stream();
         let mut body = BytesMut::new();
-        while let Some(piece) = pieces.next().await {
+        loop {
+            let next = tokio::time::timeout(idle, pieces.next()).await;
+            let Some(piece) = next.map_err(|_| SendError::Silent)? else {
+                return Ok(body.freeze());
+            };
             let piece = piece?;
             if body.len() + piece.len() > limit {
                 return Err(SendError::TooLarge { limit });
             }
             body.extend_from_slice(&piece);
         }
-        Ok(body.freeze())
     }
 }
 
@@ -301,7 +303,6 @@ fn client(
         .referer(false)
         .user_agent("tollgate")
         .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.idle_timeout)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
         .tcp_nodelay(true)
         .tls_backend_preconfigured(tls_config(ground)?)

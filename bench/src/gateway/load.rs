@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Options,
-    process::{cpu_millis, cpu_millis_of},
+    process::{cpu_millis, cpu_millis_of, own_millis},
     target::Target,
     upstream,
     wire::Connection,
@@ -25,23 +25,86 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub(super) struct Saturation {
     /// Calls a second, or events of streams.
     pub(super) per_second: u64,
-    /// What a thousand of them cost the process between.
-    pub(super) cpu_millis_per_1000: u64,
-    /// And the database server, where there is one.
-    pub(super) database_millis_per_1000: u64,
+    /// What a thousand of them cost.
+    pub(super) costs: Costs,
     pub(super) failed: u64,
 }
 
+impl Saturation {
+    /// How many a second of processor time makes, the database server's included; none where nothing is between.
+    pub(super) fn per_cpu_second(&self) -> u64 {
+        let cost = self.costs.own + self.costs.database;
+        1_000_000_000_u64.checked_div(cost).unwrap_or(0)
+    }
+}
+
+/// Processor time of the programs that take part, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Costs {
+    /// Of the process between.
+    pub(super) own: u64,
+    /// Of the database server, where there is one.
+    pub(super) database: u64,
+    pub(super) upstream: u64,
+    /// Of the program that asks.
+    pub(super) load: u64,
+}
+
+/// The programs on the other core.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processes {
+    pub(super) upstream: u32,
+    pub(super) load: u32,
+}
+
+impl Costs {
+    /// So far.
+    fn of(target: &Target, processes: Processes) -> Self {
+        Self {
+            own: target.process().map_or(0, cpu_millis) * 1_000,
+            database: if target.has_server {
+                cpu_millis_of("postgres") * 1_000
+            } else {
+                0
+            },
+            upstream: cpu_millis(processes.upstream) * 1_000,
+            load: own_millis(processes.load) * 1_000,
+        }
+    }
+
+    /// Of a thousand, where so many were made since `before`.
+    fn per_1000(self, before: Self, done: u64) -> Self {
+        let each = |after: u64, before: u64| after.saturating_sub(before) * 1_000 / done.max(1);
+        Self {
+            own: each(self.own, before.own),
+            database: each(self.database, before.database),
+            upstream: each(self.upstream, before.upstream),
+            load: each(self.load, before.load),
+        }
+    }
+}
+
 /// Whole answers.
-pub(super) async fn saturate(target: &Target, options: &Options) -> Saturation {
+pub(super) async fn saturate(
+    target: &Target,
+    options: &Options,
+    processes: Processes,
+) -> Saturation {
     let request = target.request(upstream::FAST, false);
-    measure(target, options, request, options.callers, |_| 1).await
+    measure(
+        target,
+        options,
+        processes,
+        (request, options.callers),
+        |_| 1,
+    )
+    .await
 }
 
 /// Streams without a pause; counted are their events.
-pub(super) async fn burst(target: &Target, options: &Options) -> Saturation {
+pub(super) async fn burst(target: &Target, options: &Options, processes: Processes) -> Saturation {
     let request = target.request(upstream::FAST, true);
-    measure(target, options, request, 32, |events| events).await
+    measure(target, options, processes, (request, 32), |events| events).await
 }
 
 #[derive(Default)]
@@ -54,8 +117,8 @@ struct Count {
 async fn measure(
     target: &Target,
     options: &Options,
-    request: Vec<u8>,
-    callers: usize,
+    processes: Processes,
+    (request, callers): (Vec<u8>, usize),
     worth: fn(u64) -> u64,
 ) -> Saturation {
     let count = Arc::new(Count::default());
@@ -76,30 +139,19 @@ async fn measure(
         })
         .collect();
     sleep(WARM_UP).await;
-    let costs = |target: &Target| {
-        let own = target.process().map_or(0, cpu_millis);
-        let database = if target.has_server {
-            cpu_millis_of("postgres")
-        } else {
-            0
-        };
-        (own, database)
-    };
-    let (own, database) = costs(target);
+    let costs = Costs::of(target, processes);
     let (before, begun) = (count.done.load(Ordering::Relaxed), Instant::now());
     sleep(options.lasts()).await;
     let done = count.done.load(Ordering::Relaxed) - before;
     let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let (own_after, database_after) = costs(target);
+    let costs = Costs::of(target, processes).per_1000(costs, done);
     count.stop.store(true, Ordering::Relaxed);
     for task in tasks {
         drop(task.await);
     }
-    let per_1000 = |millis: u64| millis * 1_000 / done.max(1);
     Saturation {
         per_second: done * 1_000_000 / took.max(1),
-        cpu_millis_per_1000: per_1000(own_after.saturating_sub(own)),
-        database_millis_per_1000: per_1000(database_after.saturating_sub(database)),
+        costs,
         failed: count.failed.load(Ordering::Relaxed),
     }
 }

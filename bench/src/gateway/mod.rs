@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::table::{Printer, Row, median, millis};
-use load::Saturation;
+use load::{Processes, Saturation};
 use paced::{Paced, Streamed};
 use process::Process;
 use target::Target;
@@ -44,12 +44,52 @@ pub struct Options {
     /// Streams that are open at once while memory is measured.
     #[arg(long, default_value_t = 1_000)]
     open_streams: usize,
+    /// Only the ways whose name has this word in it, beside direct and nginx.
+    #[arg(long, value_name = "WORD")]
+    only: Option<String>,
+    /// Only these measurements.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Measure::ALL)]
+    measure: Vec<Measure>,
     /// The PostgreSQL to measure beside SQLite.
     #[arg(long, env = "TEST_DATABASE_URL")]
     postgres: Option<String>,
 }
 
+/// One kind of measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Measure {
+    /// Whole answers, as many as go through.
+    Calls,
+    /// Whole answers at a fixed rate.
+    Paced,
+    /// Streams at the pace of a model.
+    Streams,
+    /// Events of streams without a pause.
+    Events,
+    /// Many streams that are open at once.
+    Memory,
+}
+
+impl Measure {
+    const ALL: [Self; 5] = [
+        Self::Calls,
+        Self::Paced,
+        Self::Streams,
+        Self::Events,
+        Self::Memory,
+    ];
+}
+
 impl Options {
+    fn measures(&self, what: Measure) -> bool {
+        self.measure.contains(&what)
+    }
+
+    fn wants(&self, target: &Target) -> bool {
+        let word = self.only.as_deref().map(str::to_lowercase);
+        target.is_yardstick() || word.is_none_or(|word| target.name.to_lowercase().contains(&word))
+    }
+
     fn lasts(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
@@ -60,8 +100,14 @@ impl Options {
 struct Line {
     target: &'static str,
     calls_per_second: u64,
+    calls_per_cpu_second: u64,
     percent_of_nginx: u64,
+    /// Calls that a second of processor time makes, the database server's included, beside nginx: what another
+    /// program on the machine cannot spoil.
+    percent_of_nginx_by_cpu: u64,
     cpu_millis_per_1000: u64,
+    upstream_cpu_millis_per_1000: u64,
+    load_cpu_millis_per_1000: u64,
     database_cpu_millis_per_1000: u64,
     added_p50_micros: i64,
     added_p99_micros: i64,
@@ -69,9 +115,13 @@ struct Line {
     first_byte_added_p99_micros: i64,
     gap_p99_micros: u64,
     events_per_second: u64,
-    cpu_millis_per_1000_events: u64,
+    events_per_cpu_second: u64,
+    events_percent_of_nginx: u64,
+    events_percent_of_nginx_by_cpu: u64,
+    cpu_micros_per_1000_events: u64,
     peak_kib: u64,
     open_stream_kib: u64,
+    open_streams_kib: u64,
     failed: u64,
 }
 
@@ -80,7 +130,10 @@ impl Row for Line {
         "way",
         "calls/s",
         "of nginx",
+        "of nginx by CPU",
         "CPU ms / 1,000",
+        "upstream's CPU",
+        "load's CPU",
         "database CPU",
         "added p50 ms",
         "added p99 ms",
@@ -88,9 +141,12 @@ impl Row for Line {
         "first byte p99",
         "gap p99 ms",
         "events/s",
+        "of nginx",
+        "of nginx by CPU",
         "CPU ms / 1,000 events",
         "peak MiB",
         "KiB an open stream",
+        "MiB with all open",
         "failed",
     ];
 
@@ -99,7 +155,10 @@ impl Row for Line {
             self.target.to_owned(),
             self.calls_per_second.to_string(),
             format!("{} %", self.percent_of_nginx),
+            format!("{} %", self.percent_of_nginx_by_cpu),
             self.cpu_millis_per_1000.to_string(),
+            self.upstream_cpu_millis_per_1000.to_string(),
+            self.load_cpu_millis_per_1000.to_string(),
             self.database_cpu_millis_per_1000.to_string(),
             signed(self.added_p50_micros),
             signed(self.added_p99_micros),
@@ -107,9 +166,12 @@ impl Row for Line {
             signed(self.first_byte_added_p99_micros),
             millis(self.gap_p99_micros),
             self.events_per_second.to_string(),
-            self.cpu_millis_per_1000_events.to_string(),
+            format!("{} %", self.events_percent_of_nginx),
+            format!("{} %", self.events_percent_of_nginx_by_cpu),
+            millis(self.cpu_micros_per_1000_events),
             (self.peak_kib / 1_024).to_string(),
             self.open_stream_kib.to_string(),
+            (self.open_streams_kib / 1_024).to_string(),
             self.failed.to_string(),
         ]
     }
@@ -127,6 +189,8 @@ struct Found {
     paced: Vec<Paced>,
     streamed: Vec<Streamed>,
     bursts: Vec<Saturation>,
+    open: paced::Open,
+    peak_kib: u64,
 }
 
 /// Measures every way and prints a row each.
@@ -135,36 +199,20 @@ pub async fn run(options: &Options) {
     let alone = process::share_out();
     let upstream = Process::upstream(alone).await;
     let mut targets = target::all(options, &upstream, alone).await;
-    // First, while nothing of an earlier load lies about in memory.
-    let mut open_kib = Vec::with_capacity(targets.len());
-    for target in &targets {
-        open_kib.push(paced::open_streams(target, options).await);
-        target.forget_peak();
-    }
-    let mut found: Vec<Found> = targets.iter().map(|_| Found::default()).collect();
-    for _ in 0..options.runs.max(1) {
-        for (target, found) in targets.iter().zip(&mut found) {
-            found.saturation.push(load::saturate(target, options).await);
-        }
-        for (target, found) in targets.iter().zip(&mut found) {
-            found.paced.push(paced::calls(target, options).await);
-        }
-        for (target, found) in targets.iter().zip(&mut found) {
-            found.streamed.push(paced::streams(target, options).await);
-        }
-        for (target, found) in targets.iter().zip(&mut found) {
-            found.bursts.push(load::burst(target, options).await);
-        }
-    }
-    let peaks: Vec<u64> = targets.iter().map(Target::peak_kib).collect();
+    let processes = Processes {
+        upstream: upstream.id(),
+        load: std::process::id(),
+    };
+    let wanted: Vec<bool> = targets.iter().map(|target| options.wants(target)).collect();
+    let found = measure(&targets, &wanted, options, processes).await;
     let mut lines: Vec<Line> = Vec::new();
     for (place, target) in targets.iter().enumerate() {
-        lines.push(line(target, &found, place, peaks[place], open_kib[place]));
+        if wanted[place] {
+            lines.push(line(target, &found[place], &found[0]));
+        }
     }
-    let nginx = lines.iter().find(|line| line.target == nginx::NAME);
-    let nginx = nginx.map_or(0, |line| line.calls_per_second);
-    for line in &mut lines {
-        line.percent_of_nginx = line.calls_per_second * 100 / nginx.max(1);
+    beside_nginx(&mut lines);
+    for line in &lines {
         printer.print(line);
     }
     for target in &mut targets {
@@ -173,8 +221,71 @@ pub async fn run(options: &Options) {
     upstream.stop().await;
 }
 
-fn line(target: &Target, all: &[Found], place: usize, peak_kib: u64, open: u64) -> Line {
-    let (ours, direct) = (&all[place], &all[0]);
+/// All measurements of all ways, in turns.
+async fn measure(
+    targets: &[Target],
+    wanted: &[bool],
+    options: &Options,
+    processes: Processes,
+) -> Vec<Found> {
+    let mut found: Vec<Found> = targets.iter().map(|_| Found::default()).collect();
+    let wants = |(place, _): &(usize, &Target)| wanted[*place];
+    // First, while nothing of an earlier load lies about in memory.
+    if options.measures(Measure::Memory) {
+        for (place, target) in targets.iter().enumerate().filter(wants) {
+            let open = paced::open_streams(target, options).await;
+            found[place].open = open;
+            target.forget_peak();
+        }
+    }
+    for _ in 0..options.runs.max(1) {
+        if options.measures(Measure::Calls) {
+            for (place, target) in targets.iter().enumerate().filter(wants) {
+                let run = load::saturate(target, options, processes).await;
+                found[place].saturation.push(run);
+            }
+        }
+        if options.measures(Measure::Paced) {
+            for (place, target) in targets.iter().enumerate().filter(wants) {
+                found[place].paced.push(paced::calls(target, options).await);
+            }
+        }
+        if options.measures(Measure::Streams) {
+            for (place, target) in targets.iter().enumerate().filter(wants) {
+                let run = paced::streams(target, options).await;
+                found[place].streamed.push(run);
+            }
+        }
+        if options.measures(Measure::Events) {
+            for (place, target) in targets.iter().enumerate().filter(wants) {
+                let run = load::burst(target, options, processes).await;
+                found[place].bursts.push(run);
+            }
+        }
+    }
+    for (found, target) in found.iter_mut().zip(targets) {
+        found.peak_kib = target.peak_kib();
+    }
+    found
+}
+
+/// The shares of nginx, where it was measured.
+fn beside_nginx(lines: &mut [Line]) {
+    let Some(nginx) = lines.iter().find(|line| line.target == nginx::NAME) else {
+        return;
+    };
+    let calls = (nginx.calls_per_second, nginx.calls_per_cpu_second);
+    let events = (nginx.events_per_second, nginx.events_per_cpu_second);
+    let share = |ours: u64, nginx: u64| ours * 100 / nginx.max(1);
+    for line in lines {
+        line.percent_of_nginx = share(line.calls_per_second, calls.0);
+        line.events_percent_of_nginx = share(line.events_per_second, events.0);
+        line.percent_of_nginx_by_cpu = share(line.calls_per_cpu_second, calls.1);
+        line.events_percent_of_nginx_by_cpu = share(line.events_per_cpu_second, events.1);
+    }
+}
+
+fn line(target: &Target, ours: &Found, direct: &Found) -> Line {
     let saturation =
         |figure: fn(&Saturation) -> u64| median(ours.saturation.iter().map(figure).collect());
     let burst = |figure: fn(&Saturation) -> u64| median(ours.bursts.iter().map(figure).collect());
@@ -194,17 +305,25 @@ fn line(target: &Target, all: &[Found], place: usize, peak_kib: u64, open: u64) 
         target: target.name,
         calls_per_second: saturation(|run| run.per_second),
         percent_of_nginx: 0,
-        cpu_millis_per_1000: saturation(|run| run.cpu_millis_per_1000),
-        database_cpu_millis_per_1000: saturation(|run| run.database_millis_per_1000),
+        percent_of_nginx_by_cpu: 0,
+        calls_per_cpu_second: saturation(Saturation::per_cpu_second),
+        cpu_millis_per_1000: saturation(|run| run.costs.own / 1_000),
+        upstream_cpu_millis_per_1000: saturation(|run| run.costs.upstream / 1_000),
+        load_cpu_millis_per_1000: saturation(|run| run.costs.load / 1_000),
+        database_cpu_millis_per_1000: saturation(|run| run.costs.database / 1_000),
         added_p50_micros: paced(|run| run.p50),
         added_p99_micros: paced(|run| run.p99),
         first_byte_added_p50_micros: streamed(|run| run.first_p50),
         first_byte_added_p99_micros: streamed(|run| run.first_p99),
         gap_p99_micros: median(ours.streamed.iter().map(|run| run.gap_p99).collect()),
         events_per_second: burst(|run| run.per_second),
-        cpu_millis_per_1000_events: burst(|run| run.cpu_millis_per_1000),
-        peak_kib,
-        open_stream_kib: open,
+        events_percent_of_nginx: 0,
+        events_percent_of_nginx_by_cpu: 0,
+        events_per_cpu_second: burst(Saturation::per_cpu_second),
+        cpu_micros_per_1000_events: burst(|run| run.costs.own),
+        peak_kib: ours.peak_kib,
+        open_stream_kib: ours.open.each_kib,
+        open_streams_kib: ours.open.all_kib,
         failed: ours
             .saturation
             .iter()

@@ -107,11 +107,27 @@ pub(super) async fn streams(target: &Target, options: &Options) -> Streamed {
     }
 }
 
-/// KiB that each of many slow streams takes while it is open.
-pub(super) async fn open_streams(target: &Target, options: &Options) -> u64 {
+/// What the process between takes while many streams are open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Open {
+    /// KiB of each, beyond what the process took before.
+    pub(super) each_kib: u64,
+    /// KiB of the process with all of them.
+    pub(super) all_kib: u64,
+}
+
+/// How long a stream is read on whose client has gone, and a moment more.
+const READ_ON: Duration = Duration::from_secs(21);
+
+/// Memory while many slow streams are open.
+pub(super) async fn open_streams(target: &Target, options: &Options) -> Open {
     let Some(process) = target.process() else {
-        return 0;
+        return Open::default();
     };
+    if target.shares_process() {
+        // Those of the row before would count once more.
+        sleep(READ_ON).await;
+    }
     let request = target.request(upstream::SLOW, true);
     let before = memory_kib(process, "VmRSS");
     let mut open = Vec::with_capacity(options.open_streams);
@@ -126,7 +142,10 @@ pub(super) async fn open_streams(target: &Target, options: &Options) -> u64 {
     sleep(Duration::from_secs(2)).await;
     let after = memory_kib(process, "VmRSS");
     let count = u64::try_from(open.len()).unwrap_or(1).max(1);
-    after.saturating_sub(before) / count
+    Open {
+        each_kib: after.saturating_sub(before) / count,
+        all_kib: after,
+    }
 }
 
 fn micros(took: Duration) -> u64 {

@@ -113,7 +113,8 @@ pub(super) fn cpu_millis(process: u32) -> u64 {
     own_millis(process) + children(process).into_iter().map(cpu_millis).sum::<u64>()
 }
 
-fn own_millis(process: u32) -> u64 {
+/// Processor time of a process without its children.
+pub(super) fn own_millis(process: u32) -> u64 {
     let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else {
         return 0;
     };

@@ -10,7 +10,7 @@ use outbound::{
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
     provider,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Call, apart,
@@ -358,14 +358,22 @@ async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Rep
         Events::new(reply.body).collected(&crossing.translation, &gateway.inner.memory);
     let mut tap = Tap::new(crossing.upstream);
     let reading = async {
+        // One timer, set anew when it rings and not at each event.
+        let mut silence = std::pin::pin!(sleep(config.idle));
+        let mut heard = Instant::now();
         loop {
-            let next = timeout(config.idle, events.next()).await;
-            let frame = match next {
-                Ok(Ok(Some(frame))) => frame,
-                Ok(Ok(None)) => return Err("the answer ended early".to_owned()),
-                Ok(Err(why)) => return Err(why),
-                Err(_) => return Err("the upstream went silent".to_owned()),
+            let frame = tokio::select! {
+                biased;
+                next = events.next() => next?.ok_or("the answer ended early")?,
+                () = &mut silence => {
+                    if heard.elapsed() >= config.idle {
+                        return Err("the upstream went silent".to_owned());
+                    }
+                    silence.as_mut().reset(heard + config.idle);
+                    continue;
+                }
             };
+            heard = Instant::now();
             match tap.see(&frame) {
                 Seen::Idle | Seen::Content | Seen::UsageOnly => {}
                 Seen::End => return Ok(frame.raw),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use entity::Protocol;
+use memchr::memmem;
 use serde::Deserialize;
 
 /// The open blocks of one answer, as its client has seen them.
@@ -21,7 +22,7 @@ impl Blocks {
     /// Takes note of what the client is about to see.
     pub(super) fn see(&mut self, protocol: Protocol, piece: &[u8]) {
         const MARK: &[u8] = b"content_block_st";
-        if protocol != Protocol::Messages || !piece.windows(MARK.len()).any(|part| part == MARK) {
+        if protocol != Protocol::Messages || memmem::find(piece, MARK).is_none() {
             return;
         }
         let lines = piece.split(|byte| matches!(byte, b'\n' | b'\r'));

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -32,8 +35,8 @@ pub(super) struct Opening {
     pub(super) dropped: Vec<String>,
 }
 
-/// Pieces that may wait for the client before the upstream is made to wait.
-const WAITING_PIECES: usize = 64;
+/// Pieces that may wait for the client before the upstream is made to wait; a piece is all that came at once.
+const WAITING_PIECES: usize = 8;
 
 /// Where a call's answer goes.
 #[derive(Debug)]
@@ -108,6 +111,15 @@ impl Client {
         if self.is_gone() || piece.is_empty() {
             return;
         }
+        // Most clients keep up, and then nobody's clock is needed.
+        let piece = match self.pieces.try_send(piece) {
+            Ok(()) => return,
+            Err(TrySendError::Full(piece)) => piece,
+            Err(TrySendError::Closed(_)) => {
+                self.gone = true;
+                return;
+            }
+        };
         tokio::select! {
             biased;
             place = timeout(self.unread, self.pieces.reserve()) => match place {

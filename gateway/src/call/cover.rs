@@ -68,6 +68,16 @@ pub(super) fn fit(call: &mut Call, held: Credits) -> Result<(), BadRequest> {
     Ok(())
 }
 
+/// What an answer has cost so far, where that comes near to all that is held for it.
+pub(super) fn near(call: &Call, hold: &Hold, tap: &Tap) -> Option<Credits> {
+    if hold.amount() >= call.bound {
+        return None;
+    }
+    let tokens = tap.metered(call.reading.size.estimate).tokens;
+    let cost = charge_ceil(&call.price.sale, &tokens, call.multiplier_ppm).ok()?;
+    (cost >= part(hold.amount(), ASK_AT)).then_some(cost)
+}
+
 /// Keeps a stream within what is held for it.
 #[derive(Debug)]
 pub(super) struct Cover {
@@ -83,19 +93,14 @@ impl Cover {
         }
     }
 
-    /// Grows the hold where the answer comes near its end; answers why the stream has to end, if it has.
+    /// Grows the hold of an answer that comes near its end at this cost; answers why the stream has to end, if it has.
     pub(super) async fn keep(
         &mut self,
         call: &Call,
         hold: &mut Hold,
-        tap: &Tap,
+        cost: Credits,
         client_is_gone: bool,
     ) -> Option<Refusal> {
-        let tokens = tap.metered(call.reading.size.estimate).tokens;
-        let cost = charge_ceil(&call.price.sale, &tokens, call.multiplier_ppm).ok()?;
-        if hold.amount() >= call.bound || cost < part(hold.amount(), ASK_AT) {
-            return None;
-        }
         if !call.lowered && !client_is_gone && Instant::now() >= self.ask_at {
             self.grow(call, hold).await;
         }

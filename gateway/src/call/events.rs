@@ -1,10 +1,10 @@
 //! An upstream's stream as events, with the fault that ended it.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use bytes::Bytes;
 use entity::{Protocol, TenantId};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use outbound::{BodyStream, SendError};
 use tokio::time::timeout;
 
@@ -74,6 +74,8 @@ pub(super) struct Events {
     body: BodyStream,
     splitter: Splitter,
     ended: bool,
+    /// What broke the body off, until it is said.
+    fault: Option<SendError>,
     /// Puts the events into the caller's protocol, with how the upstream's own ends.
     translator: Option<Translator>,
 }
@@ -84,6 +86,7 @@ impl Events {
             body,
             splitter: Splitter::new(LONGEST_EVENT),
             ended: false,
+            fault: None,
             translator: None,
         }
     }
@@ -115,12 +118,8 @@ impl Events {
     /// The next event; `None` at the end. Loses nothing when it is dropped before it is done.
     pub(super) async fn next(&mut self) -> Result<Option<Frame>, String> {
         loop {
-            let frame = self
-                .splitter
-                .next_frame()
-                .map_err(|error| error.to_string())?;
-            if let Some(frame) = frame {
-                return Ok(Some(self.put(frame)));
+            if let Some(frame) = self.here()? {
+                return Ok(Some(frame));
             }
             if self.ended {
                 return Ok(match self.splitter.finish() {
@@ -128,11 +127,45 @@ impl Events {
                     None => self.close(),
                 });
             }
-            match self.body.next().await {
-                Some(Ok(piece)) => self.splitter.push(&piece),
-                Some(Err(error)) => return Err(error.to_string()),
-                None => self.ended = true,
+            if let Some(fault) = self.fault.take() {
+                return Err(fault.to_string());
             }
+            let next = self.body.next().await;
+            self.came(next);
+        }
+    }
+
+    fn came(&mut self, next: Option<Result<Bytes, SendError>>) {
+        match next {
+            Some(Ok(piece)) => self.splitter.push(&piece),
+            Some(Err(fault)) => self.fault = Some(fault),
+            None => self.ended = true,
+        }
+    }
+
+    /// Whether more has come meanwhile, without waiting for it. An upstream mostly sends each event as a chunk of its own,
+    /// and the task that reads the connection hands chunks over one by one: it is given a turn first.
+    pub(super) async fn more(&mut self) -> bool {
+        if self.ended || self.fault.is_some() {
+            return false;
+        }
+        for turn in [false, true] {
+            if turn {
+                give_way().await;
+            }
+            if let Some(next) = self.body.next().now_or_never() {
+                self.came(next);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The next event of those that have come already.
+    pub(super) fn here(&mut self) -> Result<Option<Frame>, String> {
+        match self.splitter.next_frame() {
+            Ok(frame) => Ok(frame.map(|frame| self.put(frame))),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -159,13 +192,28 @@ impl Events {
 
     /// Reads to the end, so that the connection can be used again.
     pub(super) async fn finish(mut self) {
-        while !self.ended {
+        while !self.ended && self.fault.is_none() {
             match self.body.next().await {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => self.ended = true,
             }
         }
     }
+}
+
+/// Lets the tasks run that are ready. The runtime's own way asks the kernel for news each time, which costs more than the
+/// event that is looked for.
+async fn give_way() {
+    let mut gave = false;
+    std::future::poll_fn(|context| {
+        if gave {
+            return Poll::Ready(());
+        }
+        gave = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A last event that lacks its blank line; a client would wait for it.

@@ -4,6 +4,7 @@ mod accept;
 mod admit;
 mod apart;
 mod attempt;
+mod batch;
 mod block;
 mod budget;
 mod client;

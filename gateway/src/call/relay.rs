@@ -5,13 +5,15 @@ use std::time::Duration;
 use billing::{lane::Hold, rating::Tokens};
 use bytes::Bytes;
 use entity::{ChannelId, ChannelKeyId, Credits, Protocol, Timestamp, usage::Finish};
+use futures_util::FutureExt;
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Call,
     accept::sentence,
     attempt::Opened,
+    batch::Batch,
     block::Blocks,
     client::{Client, Head},
     cover::{self, Cover},
@@ -37,11 +39,19 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(3);
 /// How long a finished upstream is given to close its stream in order.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
+/// Events that go on together at most; then it is looked whether anything else has happened.
+const MOST_TOGETHER: usize = 128;
+
+/// What came of asking for the next event.
+type Next = Result<Option<Frame>, String>;
+
 /// One stream on its way.
 struct Relay<'a> {
     gateway: &'a Gateway,
     call: &'a Call,
     client: &'a mut Client,
+    /// What came together and has not been handed on yet.
+    batch: Batch,
     hold: Hold,
     tap: Tap,
     /// What no word of the upstream may repeat.
@@ -94,6 +104,7 @@ pub(super) async fn relay(
         gateway,
         call,
         client,
+        batch: Batch::default(),
         hold,
         tap,
         secrets,
@@ -106,7 +117,7 @@ pub(super) async fn relay(
     };
 
     let at_once = match first {
-        Some((frame, seen)) => relay.take(frame, seen).await,
+        Some((frame, seen)) => relay.take_all(frame, seen, &mut events).await,
         None => None,
     };
     let stop = match at_once {
@@ -158,9 +169,11 @@ impl Relay<'_> {
         let config = &self.gateway.inner.config;
         let mut silent_until = Instant::now() + config.idle;
         let ends_at = Instant::now() + config.longest;
+        // One timer for whatever is due first. Events only put off what it waits for, so it is set anew when it rings
+        // and not at each of them.
+        let mut timer = std::pin::pin!(sleep_until(self.spoke_at + config.heartbeat));
         loop {
-            let beat_at = self.spoke_at + config.heartbeat;
-            tokio::select! {
+            let stop = tokio::select! {
                 biased;
                 () = self.gateway.inner.stopping.cancelled() => {
                     return self.broken(Finish::Shutdown, &draining());
@@ -170,30 +183,77 @@ impl Relay<'_> {
                     last: None,
                     abandoned: true,
                 },
-                () = sleep_until(ends_at) => return self.stalled(),
-                next = timeout_at(silent_until, events.next()) => {
-                    let stop = match next {
-                        Ok(Ok(Some(frame))) => {
-                            let seen = self.tap.see(&frame);
-                            self.take(frame, seen).await
-                        }
-                        Ok(Ok(None)) => Some(self.at_end()),
-                        Ok(Err(why)) => Some(self.cut(&why)),
-                        Err(_) => Some(self.stalled()),
-                    };
-                    if let Some(stop) = stop {
-                        return stop;
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if now >= ends_at {
+                        return self.stalled();
                     }
-                    silent_until = Instant::now() + config.idle;
+                    let stop = if now < silent_until {
+                        None
+                    } else {
+                        // What came while nobody looked still counts.
+                        let Some(next) = events.next().now_or_never() else {
+                            return self.stalled();
+                        };
+                        silent_until = now + config.idle;
+                        self.go_on(next, events).await
+                    };
+                    let mut due = silent_until.min(ends_at);
+                    if !self.client.is_gone() {
+                        if Instant::now() >= self.spoke_at + config.heartbeat {
+                            self.beat().await;
+                        }
+                        due = due.min(self.spoke_at + config.heartbeat);
+                    }
+                    timer.as_mut().reset(due);
+                    stop
                 }
-                () = sleep_until(beat_at), if !self.client.is_gone() => self.beat().await,
+                next = events.next() => {
+                    let stop = self.go_on(next, events).await;
+                    silent_until = Instant::now() + config.idle;
+                    stop
+                }
+            };
+            if let Some(stop) = stop {
+                return stop;
             }
         }
     }
 
+    async fn go_on(&mut self, next: Next, events: &mut Events) -> Option<Stop> {
+        match next {
+            Ok(Some(frame)) => {
+                let seen = self.tap.see(&frame);
+                self.take_all(frame, seen, events).await
+            }
+            Ok(None) => Some(self.at_end()),
+            Err(why) => Some(self.cut(&why)),
+        }
+    }
+
+    /// Hands on an event and all that came together with it, as one piece.
+    async fn take_all(&mut self, frame: Frame, seen: Seen, events: &mut Events) -> Option<Stop> {
+        self.note();
+        let mut stop = self.take(frame, seen).await;
+        let mut left = MOST_TOGETHER;
+        while stop.is_none() && left > 0 {
+            left -= 1;
+            stop = match events.here() {
+                Ok(Some(frame)) => {
+                    let seen = self.tap.see(&frame);
+                    self.take(frame, seen).await
+                }
+                Ok(None) if events.more().await => None,
+                Ok(None) => break,
+                Err(why) => Some(self.cut(&why)),
+            };
+        }
+        self.flush().await;
+        stop
+    }
+
     /// Hands one event on, or stops at it.
     async fn take(&mut self, frame: Frame, seen: Seen) -> Option<Stop> {
-        self.note();
         match seen {
             Seen::UsageOnly if !self.call.reading.usage_asked => None,
             // The upstream stopped where we told it to, for want of credits; the client is told that, once the usage is
@@ -227,18 +287,29 @@ impl Relay<'_> {
         if !self.tap.delivered() || self.tap.finished() {
             return None;
         }
+        let cost = cover::near(self.call, &self.hold, &self.tap)?;
+        self.flush().await;
         let gone = self.client.is_gone();
         let refusal = self
             .cover
-            .keep(self.call, &mut self.hold, &self.tap, gone)
+            .keep(self.call, &mut self.hold, cost, gone)
             .await?;
         Some(self.broken(Finish::CreditExhausted, &refusal))
     }
 
     async fn say(&mut self, piece: Bytes) {
         self.blocks.see(self.call.protocol, &piece);
-        self.client.send(piece).await;
-        self.spoke_at = Instant::now();
+        if self.batch.add(piece) {
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        let piece = self.batch.take();
+        if !piece.is_empty() {
+            self.client.send(piece).await;
+            self.spoke_at = Instant::now();
+        }
     }
 
     /// A sign of life in the protocol's own form. Codex's timer hears no comments, so Responses gets an event, but not
@@ -253,6 +324,7 @@ impl Relay<'_> {
             Protocol::Responses | Protocol::Chat | Protocol::Embeddings => b": keep-alive\n\n",
         };
         self.say(Bytes::from_static(sign)).await;
+        self.flush().await;
     }
 
     /// Notes the cost so far now and then, which also keeps the hold alive.

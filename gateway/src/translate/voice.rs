@@ -1,5 +1,6 @@
 //! How an answer speaks to the caller who asked: its ids, its names, what it may show.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{answer::Reason, carrier::Carriers};
@@ -25,14 +26,15 @@ pub(crate) struct Voice {
 }
 
 /// Appends one event of a stream.
-pub(super) fn event(out: &mut Vec<u8>, name: Option<&str>, data: &Value) {
+pub(super) fn event(out: &mut Vec<u8>, name: Option<&str>, data: &impl Serialize) {
     if let Some(name) = name {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());
         out.push(b'\n');
     }
     out.extend_from_slice(b"data: ");
-    out.extend_from_slice(data.to_string().as_bytes());
+    // Memory takes whatever is written, and these values have texts for keys.
+    drop(serde_json::to_writer(&mut *out, data));
     out.extend_from_slice(b"\n\n");
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Frames are handed on as they came; heartbeats of our own can then only fall between two of them.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
 
 /// One frame: its bytes as they came, blank line included, and what they say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +77,7 @@ impl Splitter {
 
     /// Where the current line ends and the next begins. A CR at the very end waits, for its LF may follow.
     fn line_end(&mut self) -> Option<(usize, usize)> {
-        let found = self
-            .buffer
-            .get(self.searched..)?
-            .iter()
-            .position(|byte| matches!(byte, b'\n' | b'\r'));
-        let Some(offset) = found else {
+        let Some(offset) = memchr2(b'\n', b'\r', self.buffer.get(self.searched..)?) else {
             self.searched = self.buffer.len();
             return None;
         };
@@ -101,71 +97,57 @@ impl Splitter {
 impl Frame {
     /// Reads event and data out of a frame's bytes (WHATWG HTML 9.2.6).
     fn read(raw: Bytes) -> Self {
-        let mut event = Bytes::new();
-        let mut data: Option<Data> = None;
-        let mut rest = raw.clone();
-        if rest.starts_with(b"\xef\xbb\xbf") {
-            rest.advance(3);
-        }
+        let mut event: &[u8] = b"";
+        let mut data: Option<Data<'_>> = None;
+        let mut rest = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&raw);
         while !rest.is_empty() {
-            let end = rest
-                .iter()
-                .position(|byte| matches!(byte, b'\n' | b'\r'))
-                .unwrap_or(rest.len());
-            let line = rest.split_to(end);
-            if !rest.is_empty() {
-                rest.advance(1);
-            }
-            if let Some(value) = field(&line, b"event") {
+            let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
+            if let Some(value) = field(line, b"event") {
                 event = value;
-            } else if let Some(value) = field(&line, b"data") {
+            } else if let Some(value) = field(line, b"data") {
                 data = Some(match data {
                     None => Data::One(value),
-                    Some(so_far) => so_far.and(&value),
+                    Some(so_far) => so_far.and(value),
                 });
             }
         }
-        Self {
-            raw,
-            event,
-            data: data.map_or_else(Bytes::new, Data::into_bytes),
-        }
+        let event = raw.slice_ref(event);
+        let data = match data {
+            None => Bytes::new(),
+            Some(Data::One(line)) => raw.slice_ref(line),
+            Some(Data::Many(lines)) => lines.freeze(),
+        };
+        Self { raw, event, data }
     }
 }
 
 /// Data of one line is a slice of the frame; only that of several lines is copied.
-enum Data {
-    One(Bytes),
+enum Data<'a> {
+    One(&'a [u8]),
     Many(BytesMut),
 }
 
-impl Data {
-    fn and(self, line: &Bytes) -> Self {
+impl Data<'_> {
+    fn and(self, line: &[u8]) -> Self {
         let mut joined = match self {
-            Self::One(first) => BytesMut::from(&*first),
+            Self::One(first) => BytesMut::from(first),
             Self::Many(lines) => lines,
         };
         joined.extend_from_slice(b"\n");
         joined.extend_from_slice(line);
         Self::Many(joined)
     }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::One(line) => line,
-            Self::Many(lines) => lines.freeze(),
-        }
-    }
 }
 
-fn field(line: &Bytes, name: &[u8]) -> Option<Bytes> {
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let rest = line.strip_prefix(name)?;
     if rest.is_empty() {
-        return Some(Bytes::new());
+        return Some(rest);
     }
     let value = rest.strip_prefix(b":")?;
-    let value = value.strip_prefix(b" ").unwrap_or(value);
-    Some(line.slice_ref(value))
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A chat answer, read: chunks of a stream, or the whole.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -36,6 +37,42 @@ struct OpenCall {
     has_args: bool,
 }
 
+/// A chunk that brings text and nothing else, as nearly all do. It is read without a tree of values.
+#[derive(Deserialize)]
+struct Plain {
+    choices: [PlainChoice; 1],
+    #[serde(default, rename = "usage")]
+    _usage: Option<()>,
+    #[serde(default, rename = "error")]
+    _error: Option<()>,
+    #[serde(default, rename = "x_groq")]
+    _x_groq: Option<()>,
+}
+
+#[derive(Deserialize)]
+struct PlainChoice {
+    #[serde(default)]
+    index: u64,
+    delta: PlainDelta,
+    #[serde(default, rename = "finish_reason")]
+    _finish_reason: Option<()>,
+}
+
+/// What a vendor adds of its own is for the thorough reading.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainDelta {
+    #[serde(default, rename = "role")]
+    _role: Option<String>,
+    content: String,
+    #[serde(default, rename = "refusal")]
+    _refusal: Option<()>,
+    #[serde(default, rename = "reasoning_content")]
+    _reasoning_content: Option<()>,
+    #[serde(default, rename = "tool_calls")]
+    _tool_calls: Option<()>,
+}
+
 impl Reader {
     /// Takes the data of one event.
     pub(in crate::translate) fn read(&mut self, data: &[u8], out: &mut Vec<Event>) {
@@ -46,6 +83,16 @@ impl Reader {
             self.finish(out);
             return;
         }
+        if let Ok(Plain {
+            choices: [choice], ..
+        }) = serde_json::from_slice(data)
+        {
+            self.start(out);
+            if choice.index == 0 {
+                self.say(Opening::Text, choice.delta.content, out);
+            }
+            return;
+        }
         let Ok(Value::Object(chunk)) = serde_json::from_slice(data) else {
             return;
         };
@@ -54,10 +101,7 @@ impl Reader {
             out.push(Event::Fault(fault));
             return;
         }
-        if !self.started {
-            self.started = true;
-            out.push(Event::Start(None));
-        }
+        self.start(out);
         let reported = chunk
             .get("usage")
             .filter(|usage| !usage.is_null())
@@ -93,22 +137,29 @@ impl Reader {
         }
     }
 
+    fn start(&mut self, out: &mut Vec<Event>) {
+        if !self.started {
+            self.started = true;
+            out.push(Event::Start(None));
+        }
+    }
+
     fn delta(&mut self, delta: &Map<String, Value>, out: &mut Vec<Event>) {
         for thought in thoughts(delta) {
-            self.say(Opening::Thought, thought, out);
+            self.say(Opening::Thought, thought.to_owned(), out);
         }
         match delta.get("content") {
-            Some(Value::String(text)) => self.say(Opening::Text, text, out),
+            Some(Value::String(text)) => self.say(Opening::Text, text.clone(), out),
             Some(Value::Array(parts)) => {
                 for part in parts {
                     let text = part.get("text").and_then(Value::as_str);
-                    self.say(Opening::Text, text.unwrap_or_default(), out);
+                    self.say(Opening::Text, text.unwrap_or_default().to_owned(), out);
                 }
             }
             _ => {}
         }
         if let Some(refusal) = delta.get("refusal").and_then(Value::as_str) {
-            self.say(Opening::Refusal, refusal, out);
+            self.say(Opening::Refusal, refusal.to_owned(), out);
         }
         let citations = delta.get("annotations").and_then(Value::as_array);
         for citation in citations.into_iter().flatten() {
@@ -128,7 +179,7 @@ impl Reader {
         }
     }
 
-    fn say(&mut self, opening: Opening, text: &str, out: &mut Vec<Event>) {
+    fn say(&mut self, opening: Opening, text: String, out: &mut Vec<Event>) {
         if text.is_empty() {
             return;
         }
@@ -142,7 +193,7 @@ impl Reader {
             self.open = Some((item, opening));
             item
         };
-        out.push(Event::Delta(item, text.to_owned()));
+        out.push(Event::Delta(item, text));
     }
 
     fn close(&mut self, out: &mut Vec<Event>) {
@@ -216,9 +267,7 @@ impl Reader {
 
     fn finish(&mut self, out: &mut Vec<Event>) {
         self.done = true;
-        if !self.started {
-            out.push(Event::Start(None));
-        }
+        self.start(out);
         self.close(out);
         let has_calls = !self.calls.is_empty();
         for mut call in std::mem::take(&mut self.calls) {
@@ -336,6 +385,38 @@ fn number_calls(message: &mut Map<String, Value>) {
     for (index, call) in calls.into_iter().flatten().enumerate() {
         if let Some(call) = call.as_object_mut() {
             call.insert("index".to_owned(), index.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_the_same_plainly_and_thoroughly() {
+        let table = [
+            r#"{"content":"a w\u00f6rd \"here\"\n"}"#,
+            r#"{"role":"assistant","content":"","refusal":null}"#,
+            r#"{"content":"a","reasoning_content":null,"tool_calls":null}"#,
+        ];
+        for delta in table {
+            let plain = format!(
+                r#"{{"id":"c","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}],"usage":null}}"#
+            );
+            // A field that nobody knows makes the reading thorough and says nothing.
+            let thorough = plain.replacen("\"delta\":{", "\"delta\":{\"unknown\":1,", 1);
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            let (mut reader, mut second) = (Reader::default(), Reader::default());
+            for _ in 0..2 {
+                reader.read(plain.as_bytes(), &mut one);
+                second.read(thorough.as_bytes(), &mut other);
+            }
+
+            assert!(serde_json::from_str::<Plain>(&plain).is_ok(), "{plain}");
+            assert!(serde_json::from_str::<Plain>(&thorough).is_err());
+            assert_eq!(one, other, "{delta}");
+            assert_eq!(one.first(), Some(&Event::Start(None)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A chat answer, written for a caller: chunks of a stream, or the whole.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::translate::{
@@ -19,6 +20,37 @@ pub(in crate::translate) struct Writer {
     /// The answer has text, so that a refusal need not be explained.
     has_text: bool,
     started: bool,
+}
+
+const CHUNK: &str = "chat.completion.chunk";
+
+/// One event, written without a tree of values: there is one for each word.
+#[derive(Serialize)]
+struct Chunk<'a, D> {
+    id: std::fmt::Arguments<'a>,
+    object: &'a str,
+    created: i64,
+    model: &'a str,
+    choices: [Choice<'a, D>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<()>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a, D> {
+    index: u64,
+    delta: D,
+    logprobs: (),
+    finish_reason: Option<&'a str>,
+}
+
+/// More text, under the name of its field.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Text<'a> {
+    Content(&'a str),
+    Refusal(&'a str),
+    ReasoningContent(&'a str),
 }
 
 /// Which field of a delta an item speaks in.
@@ -89,24 +121,26 @@ impl Writer {
         let Some((_, said)) = found.copied() else {
             return;
         };
-        let delta = match said {
+        match said {
             Said::Content => {
                 self.has_text = true;
-                json!({"content": text})
+                self.chunk(&Text::Content(text), None, out);
             }
             Said::Refusal => {
                 self.has_text = true;
-                json!({"refusal": text})
+                self.chunk(&Text::Refusal(text), None, out);
             }
-            Said::Thought => json!({"reasoning_content": text}),
+            Said::Thought => self.chunk(&Text::ReasoningContent(text), None, out),
             Said::Function(index) => {
-                json!({"tool_calls": [{"index": index, "function": {"arguments": text}}]})
+                let delta =
+                    json!({"tool_calls": [{"index": index, "function": {"arguments": text}}]});
+                self.chunk(&delta, None, out);
             }
             Said::Custom(index) => {
-                json!({"tool_calls": [{"index": index, "custom": {"input": text}}]})
+                let delta = json!({"tool_calls": [{"index": index, "custom": {"input": text}}]});
+                self.chunk(&delta, None, out);
             }
-        };
-        self.chunk(&delta, None, out);
+        }
     }
 
     fn end(&mut self, ending: &Ending, out: &mut Vec<u8>) {
@@ -124,18 +158,25 @@ impl Writer {
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
 
-    fn chunk(&self, delta: &Value, finish: Option<&str>, out: &mut Vec<u8>) {
-        let mut chunk = self.envelope();
-        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
-        chunk.insert("choices".to_owned(), json!([choice]));
-        if self.voice.usage_asked {
-            chunk.insert("usage".to_owned(), Value::Null);
-        }
-        event(out, None, &Value::Object(chunk));
+    fn chunk(&self, delta: &impl Serialize, finish: Option<&str>, out: &mut Vec<u8>) {
+        let chunk = Chunk {
+            id: format_args!("chatcmpl-{}", self.voice.id),
+            object: CHUNK,
+            created: self.voice.created,
+            model: &self.voice.model,
+            choices: [Choice {
+                index: 0,
+                delta,
+                logprobs: (),
+                finish_reason: finish,
+            }],
+            usage: self.voice.usage_asked.then_some(()),
+        };
+        event(out, None, &chunk);
     }
 
     fn envelope(&self) -> Map<String, Value> {
-        head(&self.voice, "chat.completion.chunk")
+        head(&self.voice, CHUNK)
     }
 }
 

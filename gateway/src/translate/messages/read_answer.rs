@@ -1,5 +1,6 @@
 //! A Messages answer, read: events of a stream, or the whole.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -56,10 +57,35 @@ struct Stop {
     explanation: Option<String>,
 }
 
+/// An event that brings text and nothing else, as nearly all do. It is read without a tree of values.
+#[derive(Deserialize)]
+struct Plain<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(default)]
+    index: u64,
+    #[serde(borrow)]
+    delta: PlainDelta<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainDelta<'a> {
+    #[serde(rename = "type")]
+    _kind: &'a str,
+    text: String,
+}
+
 impl Reader {
     /// Takes the data of one event.
     pub(in crate::translate) fn read(&mut self, data: &[u8], out: &mut Vec<Event>) {
         if self.done {
+            return;
+        }
+        if let Ok(plain) = serde_json::from_slice::<Plain<'_>>(data)
+            && plain.kind == "content_block_delta"
+        {
+            self.more(plain.index, Some(plain.delta.text), out);
             return;
         }
         if let Ok(Value::Object(event)) = serde_json::from_slice(data) {
@@ -205,20 +231,25 @@ impl Reader {
     }
 
     fn delta(&mut self, index: u64, delta: &Map<String, Value>, out: &mut Vec<Event>) {
-        let Some(block) = self.blocks.iter_mut().find(|block| block.index == index) else {
-            return;
-        };
         let more = ["text", "thinking", "partial_json"]
             .iter()
-            .find_map(|name| owned(delta, name))
-            .filter(|more| !more.is_empty());
+            .find_map(|name| owned(delta, name));
+        if let Some(item) = self.more(index, more, out) {
+            let signature = owned(delta, "signature").filter(|text| !text.is_empty());
+            out.extend(signature.map(|text| Event::Opaque(item, Opaque::Signature(text))));
+            let citation = delta.get("citation").and_then(Citation::read);
+            out.extend(citation.map(|citation| Event::Cite(item, citation)));
+        }
+    }
+
+    /// More of a block; says which item of the answer it is, where it is one of its own.
+    fn more(&mut self, index: u64, more: Option<String>, out: &mut Vec<Event>) -> Option<usize> {
+        let block = self.blocks.iter_mut().find(|block| block.index == index)?;
+        let more = more.filter(|more| !more.is_empty());
         match &mut block.kind {
             BlockKind::Item(item) => {
                 out.extend(more.map(|more| Event::Delta(*item, more)));
-                let signature = owned(delta, "signature").filter(|text| !text.is_empty());
-                out.extend(signature.map(|text| Event::Opaque(*item, Opaque::Signature(text))));
-                let citation = delta.get("citation").and_then(Citation::read);
-                out.extend(citation.map(|citation| Event::Cite(*item, citation)));
+                return Some(*item);
             }
             BlockKind::Call { item, said, .. } => {
                 *said |= more.is_some();
@@ -231,6 +262,7 @@ impl Reader {
                 }
             }
         }
+        None
     }
 
     fn close(&mut self, index: u64, out: &mut Vec<Event>) {
@@ -294,4 +326,28 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
     reader.stopped(body);
     reader.finish(&mut out);
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_the_same_plainly_and_thoroughly() {
+        let opening = br#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#;
+        let plain = r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a \"word\" "}}"#;
+        // A field that nobody knows makes the reading thorough and says nothing.
+        let thorough = plain.replace("\"text\":", "\"unknown\":1,\"text\":");
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let (mut reader, mut second) = (Reader::default(), Reader::default());
+        reader.read(opening, &mut one);
+        second.read(opening, &mut other);
+        reader.read(plain.as_bytes(), &mut one);
+        second.read(thorough.as_bytes(), &mut other);
+
+        assert!(serde_json::from_str::<Plain<'_>>(plain).is_ok());
+        assert!(serde_json::from_str::<Plain<'_>>(&thorough).is_err());
+        assert_eq!(one, other);
+        assert!(matches!(one.last(), Some(Event::Delta(_, text)) if text == "a \"word\" "));
+    }
 }

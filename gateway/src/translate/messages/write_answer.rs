@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use billing::rating::Tokens;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::translate::{
@@ -146,12 +147,12 @@ impl Writer {
             }
             if !block.waiting.is_empty() {
                 let text = std::mem::take(&mut block.waiting);
-                let delta = block.delta(&text);
-                send(
-                    "content_block_delta",
-                    json!({"index": self.index, "delta": delta}),
-                    out,
-                );
+                let step = Step {
+                    kind: DELTA,
+                    index: self.index,
+                    delta: block.delta(&text),
+                };
+                event(out, Some(DELTA), &step);
             }
             if !block.ended {
                 return;
@@ -240,18 +241,38 @@ impl Block {
         }
     }
 
-    fn delta(&mut self, text: &str) -> Value {
+    fn delta<'a>(&mut self, text: &'a str) -> More<'a> {
         match self.opening {
             Opening::Thought => {
                 self.thought.push_str(text);
-                json!({"type": "thinking_delta", "thinking": text})
+                More::Thought { thinking: text }
             }
-            Opening::Text | Opening::Refusal | Opening::Compaction => {
-                json!({"type": "text_delta", "text": text})
-            }
-            Opening::Call(_) => json!({"type": "input_json_delta", "partial_json": text}),
+            Opening::Text | Opening::Refusal | Opening::Compaction => More::Text { text },
+            Opening::Call(_) => More::Arguments { partial_json: text },
         }
     }
+}
+
+const DELTA: &str = "content_block_delta";
+
+/// The event of which there is one for each word, written without a tree of values.
+#[derive(Serialize)]
+struct Step<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    index: usize,
+    delta: More<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum More<'a> {
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thought { thinking: &'a str },
+    #[serde(rename = "input_json_delta")]
+    Arguments { partial_json: &'a str },
 }
 
 fn send(kind: &str, fields: Value, out: &mut Vec<u8>) {
