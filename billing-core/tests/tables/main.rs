@@ -3,6 +3,7 @@
 mod asks;
 mod caller;
 mod cap;
+mod clauses;
 mod ending;
 mod plan;
 mod price;
