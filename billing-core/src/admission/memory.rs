@@ -90,6 +90,18 @@ mod tests {
     }
 
     #[test]
+    fn wallets_are_remembered_beside_each_other() {
+        let mut memory = Memory::default();
+        let (one, other) = (row(1), row(1));
+
+        memory.keep([Wallet::of(one.clone(), [])]);
+        memory.keep([Wallet::of(other.clone(), [])]);
+
+        assert!(memory.recall(&one).is_some());
+        assert!(memory.recall(&other).is_some());
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let mut memory = Memory::default();
 

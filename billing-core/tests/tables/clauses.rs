@@ -1,9 +1,11 @@
 //! Clauses of a plan at their edges, and the words in which they say no.
 
 use crate::scene::NOW;
-use billing_core::plan::{Outcome, Plan, PlanFault, Quantity, Request, Usage, Window, evaluate};
+use billing_core::plan::{
+    Outcome, Plan, PlanFault, Quantity, Rate, Request, Usage, Window, evaluate,
+};
 use chrono_tz::Tz;
-use entity::{Credits, GroupId};
+use entity::{Credits, GroupId, key::PayOrder};
 use std::collections::BTreeMap;
 
 const DAY: &str = r#"{"rule":"quota","name":"daily","window":"day","limit":{"requests":2}}"#;
@@ -100,4 +102,24 @@ fn the_largest_rollover_priority_and_name_are_taken_and_nothing_beyond() {
     for name in ["", &"a".repeat(41), "Daily", "a b"] {
         assert!(matches!(named(name), Err(PlanFault::Name(_))), "{name}");
     }
+}
+
+#[test]
+fn a_plan_tells_what_its_clauses_say_and_nothing_of_those_it_has_not() {
+    let plan = parse(
+        r#"{"rule":"rate","requests_per_minute":60},{"rule":"allowance_lasts","days":3},{"rule":"pay_order","order":"plan_only"}"#,
+    )
+    .expect("a plan");
+    let empty = parse("").expect("a plan without clauses");
+
+    let rate = Rate {
+        requests: Some(60),
+        tokens: None,
+    };
+    assert_eq!(plan.rate(), Some(rate));
+    assert_eq!(plan.allowance_days(), Some(3));
+    assert_eq!(plan.pay_order(), Some(PayOrder::PlanOnly));
+    assert_eq!(empty.rate(), None);
+    assert_eq!(empty.allowance_days(), None);
+    assert_eq!(empty.pay_order(), None);
 }
