@@ -88,7 +88,7 @@ async fn hanging_up_while_the_upstream_thinks_still_settles_what_it_then_says() 
 
 #[tokio::test]
 async fn hanging_up_in_the_middle_is_charged_by_the_true_usage() {
-    let gate = Gate::open_with(|config| config.sandbox_pace = Duration::from_micros(500)).await;
+    let gate = Gate::open_with(|config| config.sandbox_pace = Duration::from_millis(3)).await;
     let mut answer = gate
         .post(CHAT, &asking("sandbox/story", true))
         .send()
