@@ -123,3 +123,21 @@ fn a_plan_tells_what_its_clauses_say_and_nothing_of_those_it_has_not() {
     assert_eq!(empty.allowance_days(), None);
     assert_eq!(empty.pay_order(), None);
 }
+
+#[test]
+fn a_short_window_that_lets_more_through_than_a_long_one_is_refused_where_it_can_never_bind() {
+    let quotas = |short: &str, long: &str| {
+        parse(&format!(
+            r#"{{"rule":"quota","name":"short","window":{short},"limit":{{"requests":10}}}},{{"rule":"quota","name":"long","window":{long},"limit":{{"requests":5}}}}"#
+        ))
+    };
+    let from_first_use = r#"{"first_use":{"hours":5}}"#;
+
+    assert!(matches!(
+        quotas(r#""day""#, r#""month""#),
+        Err(PlanFault::NeverBinds { .. })
+    ));
+    let across = quotas(from_first_use, r#""day""#);
+    assert!(across.is_ok(), "it may lie across two days: {across:?}");
+    assert!(quotas(r#""day""#, from_first_use).is_ok());
+}
