@@ -165,6 +165,16 @@ async fn a_channel_whose_secret_is_refused_is_switched_off_and_its_words_stay_in
             .expect("an answer"),
     )
     .await;
+    gate.until("the channel is off", || async {
+        let row = channel::Entity::every()
+            .filter(channel::Column::Id.eq(id))
+            .one(gate.till.db.read())
+            .await
+            .expect("channels read")
+            .expect("the channel is there");
+        row.status == channel::Status::Disabled
+    })
+    .await;
     gate.until("calls are told that no channel is left", || async {
         let after = gate.post(ENDPOINTS[0], &asking("real", false)).send();
         let (status, code, _) = refusal(after.await.expect("an answer")).await;
@@ -172,14 +182,7 @@ async fn a_channel_whose_secret_is_refused_is_switched_off_and_its_words_stay_in
         code == "no_channel"
     })
     .await;
-    let row = channel::Entity::every()
-        .filter(channel::Column::Id.eq(id))
-        .one(gate.till.db.read())
-        .await
-        .expect("channels read")
-        .expect("the channel is there");
 
-    assert_eq!(row.status, channel::Status::Disabled);
     assert_eq!((status, code.as_str()), (503, "channels_failed"));
     assert!(!message.contains("sk-upstr"), "{message}");
     assert_eq!(upstream.requests().len(), 1);
