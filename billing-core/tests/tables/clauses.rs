@@ -2,7 +2,8 @@
 
 use crate::scene::NOW;
 use billing_core::plan::{
-    Outcome, Plan, PlanFault, Quantity, Rate, Request, Usage, Window, evaluate,
+    Outcome, Pattern, PatternFault, Plan, PlanFault, Quantity, Rate, Request, Usage, Window,
+    evaluate,
 };
 use chrono_tz::Tz;
 use entity::{Credits, GroupId, key::PayOrder};
@@ -140,4 +141,10 @@ fn a_short_window_that_lets_more_through_than_a_long_one_is_refused_where_it_can
     let across = quotas(from_first_use, r#""day""#);
     assert!(across.is_ok(), "it may lie across two days: {across:?}");
     assert!(quotas(r#""day""#, from_first_use).is_ok());
+}
+
+#[test]
+fn a_pattern_of_128_letters_is_taken_and_one_more_is_too_long() {
+    assert!(Pattern::parse(&"a".repeat(128)).is_ok());
+    assert_eq!(Pattern::parse(&"a".repeat(129)), Err(PatternFault::TooLong));
 }

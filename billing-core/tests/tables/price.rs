@@ -109,6 +109,21 @@ fn an_expected_call_is_one_request() {
 }
 
 #[test]
+fn as_many_tokens_may_be_expected_as_a_model_moves_and_no_more() {
+    let cheap = price(1, 1, 0);
+    let cost = |input, output| expected_ceil(&cheap, input, output, PPM_ONE);
+
+    assert!(cost(MAX_TOKENS, MAX_TOKENS).is_ok());
+    for (input, output) in [(1, 0), (2, 0), (0, 1), (0, 2)] {
+        let absurd = cost(
+            MAX_TOKENS * input.min(1) + input,
+            MAX_TOKENS * output.min(1) + output,
+        );
+        assert_eq!(absurd, Err(RatingError::AbsurdTokens), "{input} {output}");
+    }
+}
+
+#[test]
 fn the_largest_charge_is_the_largest_balance_and_not_a_nano_more() {
     let request = |each| {
         let once = Tokens {
