@@ -182,10 +182,14 @@ async fn a_channel_whose_secret_is_refused_is_switched_off_and_its_words_stay_in
         code == "no_channel"
     })
     .await;
+    let asked = upstream.requests().len();
+    let again = gate.post(ENDPOINTS[0], &asking("real", false)).send();
+    let (_, later, _) = refusal(again.await.expect("an answer")).await;
 
     assert_eq!((status, code.as_str()), (503, "channels_failed"));
     assert!(!message.contains("sk-upstr"), "{message}");
-    assert_eq!(upstream.requests().len(), 1);
+    assert_eq!(later, "no_channel");
+    assert_eq!(upstream.requests().len(), asked, "it is asked no more");
     upstream.stop().await;
     gate.finish().await;
 }
