@@ -42,6 +42,7 @@ mod identity_key;
 mod installation;
 mod ledger_books;
 mod ledger_cap;
+mod ledger_clock;
 mod ledger_end;
 mod ledger_hold;
 mod ledger_memory;

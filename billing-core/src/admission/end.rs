@@ -1,7 +1,7 @@
 //! Ending a hold: settled, voided or expired, once. Whoever comes second gets the first one's answer.
 
 use super::{
-    Allocation, EndRefusal, OpenHold, Settled, Settlement, VoidReason, Wallet,
+    Allocation, EndRefusal, Lot, OpenHold, Settled, Settlement, VoidReason, Wallet,
     wallet::{Posting, broken},
 };
 use crate::rating::Tokens;
@@ -86,6 +86,11 @@ impl Wallet {
         model: &str,
     ) -> Result<Settled, EndRefusal> {
         let open = self.holds.remove(&id).ok_or(EndRefusal::Unknown)?;
+        // A clock that jumped back ends no call before it began, nor before the lots that pay for it.
+        let settlement = &Settlement {
+            ended_at: settlement.ended_at.max(self.began(&open)),
+            ..settlement.clone()
+        };
         let paid = self.pay(&open, settlement, model)?;
         self.release_windows(&open, outcome, settlement.charge, &paid)?;
         let transaction_id = if settlement.charge.is_zero() {
@@ -114,6 +119,17 @@ impl Wallet {
         self.usages.push(row.clone());
         self.ended.insert(id, row);
         Ok(settled)
+    }
+
+    /// When a call began, or the last of the lots that back it.
+    fn began(&self, open: &OpenHold) -> Timestamp {
+        let backs = |lot: &&Lot| {
+            let parts = &mut open.allocations.iter();
+            parts.any(|part| part.grant == lot.row.id)
+        };
+        let lots = self.lots.iter().filter(backs);
+        lots.map(|lot| lot.row.effective_at)
+            .fold(open.row.created_at, Ord::max)
     }
 
     /// Releases everything the hold reserved and spends the charge: first from its own lots, then, with those
