@@ -415,7 +415,7 @@ impl Gate {
                 tick.tick().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting)
+        tokio::time::timeout(Duration::from_mins(1), waiting)
             .await
             .unwrap_or_else(|_| panic!("in time: {what}"));
     }
