@@ -158,6 +158,8 @@ async fn a_channel_whose_secret_is_refused_is_switched_off_and_its_words_stay_in
         .add_upstream(channel::Kind::Openai, &upstream.base, "real")
         .await;
 
+    let generation = gate.till.db.generation();
+
     let (status, code, message) = refusal(
         gate.post(ENDPOINTS[0], &asking("real", false))
             .send()
@@ -172,24 +174,22 @@ async fn a_channel_whose_secret_is_refused_is_switched_off_and_its_words_stay_in
             .await
             .expect("channels read")
             .expect("the channel is there");
-        row.status == channel::Status::Disabled
+        // The row is there a moment before its writer says so to the catalogue.
+        row.status == channel::Status::Disabled && gate.till.db.generation() > generation
     })
     .await;
-    gate.until("calls are told that no channel is left", || async {
-        let after = gate.post(ENDPOINTS[0], &asking("real", false)).send();
-        let (status, code, _) = refusal(after.await.expect("an answer")).await;
-        assert_eq!(status, 503);
-        code == "no_channel"
-    })
+    let after = refusal(
+        gate.post(ENDPOINTS[0], &asking("real", false))
+            .send()
+            .await
+            .expect("an answer"),
+    )
     .await;
-    let asked = upstream.requests().len();
-    let again = gate.post(ENDPOINTS[0], &asking("real", false)).send();
-    let (_, later, _) = refusal(again.await.expect("an answer")).await;
 
     assert_eq!((status, code.as_str()), (503, "channels_failed"));
     assert!(!message.contains("sk-upstr"), "{message}");
-    assert_eq!(later, "no_channel");
-    assert_eq!(upstream.requests().len(), asked, "it is asked no more");
+    assert_eq!((after.0, after.1.as_str()), (503, "no_channel"));
+    assert_eq!(upstream.requests().len(), 1);
     upstream.stop().await;
     gate.finish().await;
 }
