@@ -78,6 +78,8 @@ struct Inner {
 enum Turn {
     Lane,
     Ordinary,
+    /// As ordinary work, for rows that no cache holds.
+    Aside,
 }
 
 impl Database {
@@ -133,6 +135,20 @@ impl Database {
         E: From<DbErr> + Send + 'static,
     {
         self.spawn_write(Turn::Ordinary, op).await
+    }
+
+    /// As [`Database::write`], for rows that no cache holds: [`Database::generation`] stays, so that calls which write one
+    /// each do not have all caches read again.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub async fn write_aside<T, E, F>(&self, op: F) -> Result<T, E>
+    where
+        F: for<'a> FnOnce(&'a Tx) -> WriteFuture<'a, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
+        self.spawn_write(Turn::Aside, op).await
     }
 
     /// As [`Database::write`], ahead of ordinary work: for lane batches, and for nothing else.
@@ -237,7 +253,7 @@ impl Database {
     {
         let inner = &*self.inner;
         let _behind_lanes = match turn {
-            Turn::Ordinary => Some(permit(&inner.ordinary).await?),
+            Turn::Ordinary | Turn::Aside => Some(permit(&inner.ordinary).await?),
             Turn::Lane => None,
         };
         let _turn = permit(&inner.turns).await?;

@@ -2,6 +2,7 @@
 //! Start with [`Database`] (how rows are read and written), [`Credits`] and [`Timestamp`], then a table's own module.
 
 pub mod audit_trail;
+pub mod call_claim;
 pub mod call_link;
 pub mod cap;
 pub mod channel;

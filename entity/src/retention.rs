@@ -1,7 +1,7 @@
 //! Rows that are kept for a while and no longer. Only tables that say so here are ever swept; nothing that speaks of
 //! money is one of them.
 
-use crate::{Database, Timestamp, attempt, email_token, outbox, rejection, session};
+use crate::{Database, Timestamp, attempt, call_claim, email_token, outbox, rejection, session};
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::Uuid,
 };
@@ -20,6 +20,8 @@ pub const OUTBOX_KEPT: Duration = Duration::from_hours(30 * 24);
 pub const REJECTION_KEPT: Duration = Duration::from_hours(90 * 24);
 /// How long operators see what was tried in vain for a call.
 pub const ATTEMPT_KEPT: Duration = Duration::from_hours(90 * 24);
+/// How long a request that is sent again is known by its `Idempotency-Key`.
+pub const CALL_CLAIM_KEPT: Duration = Duration::from_hours(24);
 
 /// A table whose rows are not kept for good.
 pub trait Perishable: EntityTrait {
@@ -75,6 +77,14 @@ impl Perishable for attempt::Entity {
     }
 }
 
+impl Perishable for call_claim::Entity {
+    const ID: call_claim::Column = call_claim::Column::Id;
+
+    fn past(now: Timestamp) -> Condition {
+        Condition::all().add(call_claim::Column::CreatedAt.lt(now.minus(CALL_CLAIM_KEPT)))
+    }
+}
+
 /// Removes what may go of every perishable table, slice by slice, and says how many rows went.
 ///
 /// # Errors
@@ -85,7 +95,8 @@ pub async fn sweep(db: &Database, now: Timestamp) -> Result<u64, DbErr> {
     let letters = sweep_table::<outbox::Entity>(db, now).await?;
     let rejections = sweep_table::<rejection::Entity>(db, now).await?;
     let attempts = sweep_table::<attempt::Entity>(db, now).await?;
-    Ok(sessions + tokens + letters + rejections + attempts)
+    let claims = sweep_table::<call_claim::Entity>(db, now).await?;
+    Ok(sessions + tokens + letters + rejections + attempts + claims)
 }
 
 #[expect(

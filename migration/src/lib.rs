@@ -11,6 +11,7 @@ mod m20261121_4_plan_depth;
 mod m20261121_5_routing_and_policy;
 mod m20261121_6_call_links;
 mod m20261121_7_stop_when_left;
+mod m20261121_8_call_claims;
 mod run;
 
 pub use run::{down, pending, up};

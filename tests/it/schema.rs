@@ -39,6 +39,7 @@ async fn every_table_of_the_schema_reads_as_its_entity() {
     reads!(
         attempt,
         audit_trail,
+        call_claim,
         call_link,
         cap,
         channel,
@@ -82,7 +83,7 @@ async fn every_table_of_the_schema_reads_as_its_entity() {
         wallet,
     );
 
-    assert_eq!(read, 43);
+    assert_eq!(read, 44);
     db.close().await.expect("close");
     database.drop().await;
 }
