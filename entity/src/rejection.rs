@@ -115,6 +115,8 @@ pub enum Fix {
     AskOperator,
     /// The request's body has to be mended.
     MendRequest,
+    /// Another `Idempotency-Key` has to be sent, if the call is to be made.
+    NewIdempotencyKey,
     /// The request has to become smaller.
     Shrink,
     /// The base URL is wrong.
@@ -172,6 +174,9 @@ impl fmt::Display for Fix {
             Self::SlowDown => "Make fewer calls at a time.",
             Self::AskOperator => "Ask the operator of this gateway.",
             Self::MendRequest => "Mend the field that the message names.",
+            Self::NewIdempotencyKey => {
+                "Send another Idempotency-Key, if the call is to be made once more."
+            }
             Self::Shrink => "Send less: a shorter conversation, or fewer and smaller pictures.",
             Self::BaseUrl => "Set the client's base URL as the connect page of the key shows it.",
             Self::TryLater => "Nothing is wrong on your side; try again in a moment.",

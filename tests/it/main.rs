@@ -27,6 +27,7 @@ mod gateway_hostile;
 mod gateway_key;
 mod gateway_limit;
 mod gateway_model;
+mod gateway_once;
 mod gateway_plan;
 mod gateway_policy;
 mod gateway_route;

@@ -159,6 +159,7 @@ fix-await-window = Wait until { $until }, or have the limit raised.
 fix-slow-down = Make fewer calls at a time.
 fix-ask-operator = Ask the operator of this service.
 fix-mend-request = Mend the field that the message names.
+fix-new-idempotency-key = Send another Idempotency-Key, if the call is to be made once more.
 fix-shrink = Send less: a shorter conversation, or fewer and smaller pictures.
 fix-base-url = Set the client's base URL as the page of the key shows it.
 fix-try-later = Nothing is wrong on your side; try again in a moment.

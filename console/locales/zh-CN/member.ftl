@@ -151,6 +151,7 @@ fix-await-window = 等到 { $until }，或申请提高限额。
 fix-slow-down = 减少同时发起的请求。
 fix-ask-operator = 联系本服务的管理员。
 fix-mend-request = 修正提示信息中指出的字段。
+fix-new-idempotency-key = 如需再次发起该调用，请换用另一个 Idempotency-Key。
 fix-shrink = 减少内容：缩短对话，或减少、缩小图片。
 fix-base-url = 按密钥页面所示设置客户端的 Base URL。
 fix-try-later = 你的设置没有问题，请稍后重试。

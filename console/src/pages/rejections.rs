@@ -136,6 +136,7 @@ fn mend(fix: Fix) -> Phrase {
         Fix::SlowDown => phrase("fix-slow-down"),
         Fix::AskOperator => phrase("fix-ask-operator"),
         Fix::MendRequest => phrase("fix-mend-request"),
+        Fix::NewIdempotencyKey => phrase("fix-new-idempotency-key"),
         Fix::Shrink => phrase("fix-shrink"),
         Fix::BaseUrl => phrase("fix-base-url"),
         Fix::TryLater => phrase("fix-try-later"),

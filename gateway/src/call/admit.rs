@@ -15,6 +15,7 @@ use outbound::HeaderMap;
 use super::{
     Call,
     foreign::Foreign,
+    once::Once,
     pin,
     policy::{group_for, no_channel, serving},
     refusal::{model_blocked, not_read},
@@ -38,6 +39,7 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     pub(super) compaction: Option<Compaction>,
     pub(super) forwarded: HeaderMap,
+    pub(super) once: Option<Once>,
 }
 
 /// Output that is held for where neither the caller nor the catalog names a limit.
@@ -151,6 +153,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         lowered: false,
         channels,
         pinned,
+        once: request.once,
         drain: if group.stops_when_left {
             Duration::ZERO
         } else {

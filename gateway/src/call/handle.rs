@@ -17,6 +17,7 @@ use super::{
     attempt::forwarded,
     client::{Client, Connection, Head, Opening},
     foreign::refusal_of,
+    once::Once,
     refusal::draining,
     run::run,
 };
@@ -88,14 +89,20 @@ async fn take_in(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> Result<Call, Turned> {
-    let request = receive(protocol, gateway, visit, request, payload).await?;
+    let headers = request.headers();
+    let mut request = receive(protocol, gateway, visit, request, payload).await?;
     let caller = Arc::clone(&request.caller);
     let model = request.reading.model.clone();
-    admit(gateway, request).await.map_err(|refusal| Turned {
+    let turn = |refusal| Turned {
         refusal,
         caller: Some(caller),
         model,
-    })
+    };
+    match Once::of(headers, &request) {
+        Ok(once) => request.once = once,
+        Err(refusal) => return Err(turn(refusal)),
+    }
+    admit(gateway, request).await.map_err(turn)
 }
 
 /// Reads a request of a caller who is known.
@@ -150,6 +157,7 @@ pub(super) async fn receive(
         reading,
         body,
         forwarded: forwarded(protocol, headers),
+        once: None,
     })
 }
 

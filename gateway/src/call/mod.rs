@@ -17,6 +17,7 @@ mod foreign;
 mod handle;
 mod load;
 mod memory;
+mod once;
 mod pin;
 mod policy;
 mod quirk;
@@ -36,6 +37,7 @@ pub(crate) use count::count;
 pub(crate) use handle::answer;
 pub(crate) use load::Loads;
 pub(crate) use memory::Memory;
+use once::Once;
 use pin::Pin;
 pub(crate) use pin::Pins;
 pub(crate) use rate::Rates;
@@ -90,6 +92,8 @@ pub(crate) struct Call {
     channels: Vec<Arc<Channel>>,
     /// The key of the one channel that knows the response which this request goes on from.
     pinned: Option<Pin>,
+    /// What makes a request that is sent again the same as this one, where its caller said so.
+    once: Option<Once>,
     /// How long the answer is read on for its usage after its client has gone.
     drain: Duration,
     order: HoldOrder,

@@ -18,7 +18,7 @@ use super::{
     attempt::{Failed, Outcome, attempt},
     client::{Client, Head},
     cooldown::{Cooldowns, Subject},
-    cover,
+    cover, once,
     policy::{Asked, with_other_group},
     refusal::{draining, of_hold},
     relay::relay,
@@ -38,21 +38,12 @@ const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 /// Makes the call.
 pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     let inner = &gateway.inner;
-    let held = tokio::select! {
-        held = inner.lanes.hold_within(call.order.clone(), inner.config.patience) => held,
-        () = client.gone_for(Duration::ZERO) => return,
-        () = inner.stopping.cancelled() => Err(HoldRefusal::Draining),
-    };
-    let mut hold = match held {
-        Ok(hold) => hold,
-        Err(refused) => {
-            let refusal = unheld(&gateway, &call, &refused).await;
-            if matches!(refusal.code, Code::Overloaded) {
-                tracing::error!(request.id = %call.visit.id, error = %refused, "a call could not be held for");
-            }
-            refuse(&gateway, &call, &mut client, refusal);
-            return;
-        }
+    if let Err(refusal) = once::claim(&gateway, &call).await {
+        refuse(&gateway, &call, &mut client, refusal);
+        return;
+    }
+    let Some(mut hold) = held(&gateway, &call, &mut client).await else {
+        return;
     };
     inner.lanes.touch(call.caller.key.id, inner.clock.now());
     if client.is_gone() {
@@ -135,6 +126,38 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     void(&call, hold, Finish::UpstreamError).await;
     let refusal = all_failed(&gateway, &call);
     refuse(&gateway, &call, &mut client, refusal);
+}
+
+/// The credits that the call is made with; none where they are refused, or nobody waits for them any more.
+async fn held(gateway: &Gateway, call: &Call, client: &mut Client) -> Option<Hold> {
+    let inner = &gateway.inner;
+    let held = tokio::select! {
+        held = inner.lanes.hold_within(call.order.clone(), inner.config.patience) => held,
+        () = client.gone_for(Duration::ZERO) => {
+            once::release(gateway, call).await;
+            return None;
+        }
+        () = inner.stopping.cancelled() => Err(HoldRefusal::Draining),
+    };
+    match held {
+        Ok(hold) if once::is_late(gateway, call) => {
+            tracing::warn!(request.id = %call.visit.id, "a hold came too long after its idempotency key was claimed");
+            void(call, hold, Finish::UpstreamError).await;
+            let refusal = of_hold(&HoldRefusal::Overloaded, &call.model, inner.clock.now());
+            refuse(gateway, call, client, refusal);
+            None
+        }
+        Ok(hold) => Some(hold),
+        Err(refused) => {
+            once::release(gateway, call).await;
+            let refusal = unheld(gateway, call, &refused).await;
+            if matches!(refusal.code, Code::Overloaded) {
+                tracing::error!(request.id = %call.visit.id, error = %refused, "a call could not be held for");
+            }
+            refuse(gateway, call, client, refusal);
+            None
+        }
+    }
 }
 
 /// The key that a channel is asked with: the one that made the response which the call goes on from, or the next in turn.

@@ -31,8 +31,11 @@ pub enum Code {
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
+    DuplicateRequest,
+    IdempotencyKeyInUse,
     RequestTooLarge,
     UnsupportedMediaType,
+    IdempotencyKeyReused,
     ConcurrencyLimit,
     RateLimited,
     QuotaExhausted,
@@ -50,7 +53,7 @@ type Facts = (&'static str, u16, &'static str, &'static str);
 
 impl Code {
     /// Every code, for docs and tests.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::InvalidRequest,
         Self::ModelRequired,
         Self::MissingKey,
@@ -73,8 +76,11 @@ impl Code {
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::DuplicateRequest,
+        Self::IdempotencyKeyInUse,
         Self::RequestTooLarge,
         Self::UnsupportedMediaType,
+        Self::IdempotencyKeyReused,
         Self::ConcurrencyLimit,
         Self::RateLimited,
         Self::QuotaExhausted,
@@ -125,6 +131,9 @@ impl Code {
             Self::RouteNotFound => ("route_not_found", 404, request, "not_found_error"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, request, request),
             Self::RequestTimeout => ("request_timeout", 408, request, "timeout_error"),
+            Self::DuplicateRequest => ("duplicate_request", 409, request, request),
+            Self::IdempotencyKeyInUse => ("idempotency_key_in_use", 409, request, request),
+            Self::IdempotencyKeyReused => ("idempotency_key_reused", 422, request, request),
             Self::RequestTooLarge => ("request_too_large", 413, request, "request_too_large"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, request, request),
             Self::ConcurrencyLimit => (
@@ -181,6 +190,9 @@ impl Code {
             401..=405 => Some(false),
             // Nobody but an operator can put up a channel, and clients that come back wait minutes to say so.
             _ if matches!(self, Self::QuotaExhausted | Self::NoChannel) => Some(false),
+            // SDKs repeat every 409 otherwise; only the one that waits for another call may come to something.
+            _ if matches!(self, Self::DuplicateRequest | Self::IdempotencyKeyReused) => Some(false),
+            _ if self == Self::IdempotencyKeyInUse => Some(true),
             429 | 503 => Some(true),
             _ => None,
         }
@@ -216,7 +228,9 @@ impl Code {
                 },
                 None => Fix::TryLater,
             },
+            Self::DuplicateRequest | Self::IdempotencyKeyReused => Fix::NewIdempotencyKey,
             Self::RequestTimeout
+            | Self::IdempotencyKeyInUse
             | Self::UpstreamError
             | Self::NoChannel
             | Self::ChannelsFailed
@@ -255,6 +269,9 @@ impl Code {
             | Self::RouteNotFound
             | Self::MethodNotAllowed
             | Self::RequestTimeout
+            | Self::DuplicateRequest
+            | Self::IdempotencyKeyInUse
+            | Self::IdempotencyKeyReused
             | Self::RequestTooLarge
             | Self::UnsupportedMediaType
             | Self::UpstreamError
@@ -294,6 +311,9 @@ mod tests {
             (Code::SpendCapReached, Some(false)),
             (Code::NoChannel, Some(false)),
             (Code::ChannelsFailed, Some(true)),
+            (Code::DuplicateRequest, Some(false)),
+            (Code::IdempotencyKeyInUse, Some(true)),
+            (Code::IdempotencyKeyReused, Some(false)),
             (Code::InvalidRequest, None),
         ] {
             assert_eq!(code.should_retry(), retry, "{code:?}");
