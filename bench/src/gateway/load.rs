@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -90,21 +90,15 @@ pub(super) async fn saturate(
     options: &Options,
     processes: Processes,
 ) -> Saturation {
-    let request = target.request(upstream::FAST, false);
-    measure(
-        target,
-        options,
-        processes,
-        (request, options.callers),
-        |_| 1,
-    )
-    .await
+    let requests = target.requests(upstream::FAST, false);
+    let load = (requests, options.callers);
+    measure(target, options, processes, load, |_| 1).await
 }
 
 /// Streams without a pause; counted are their events.
 pub(super) async fn burst(target: &Target, options: &Options, processes: Processes) -> Saturation {
-    let request = target.request(upstream::FAST, true);
-    measure(target, options, processes, (request, 32), |events| events).await
+    let requests = target.requests(upstream::FAST, true);
+    measure(target, options, processes, (requests, 32), |events| events).await
 }
 
 #[derive(Default)]
@@ -112,25 +106,29 @@ struct Count {
     done: AtomicU64,
     failed: AtomicU64,
     stop: AtomicBool,
+    /// Whose turn it is.
+    turn: AtomicUsize,
 }
 
 async fn measure(
     target: &Target,
     options: &Options,
     processes: Processes,
-    (request, callers): (Vec<u8>, usize),
+    (requests, callers): (Vec<Vec<u8>>, usize),
     worth: fn(u64) -> u64,
 ) -> Saturation {
     let count = Arc::new(Count::default());
-    let request: Arc<[u8]> = request.into();
+    let requests: Arc<[Vec<u8>]> = requests.into();
     let tasks: Vec<_> = (0..callers)
         .map(|_| {
-            let (count, request) = (Arc::clone(&count), Arc::clone(&request));
+            let (count, requests) = (Arc::clone(&count), Arc::clone(&requests));
             let address = target.address.clone();
             tokio::spawn(async move {
                 let mut open = None;
                 while !count.stop.load(Ordering::Relaxed) {
-                    match call(&mut open, &address, &request).await {
+                    let turn = count.turn.fetch_add(1, Ordering::Relaxed);
+                    let request = &requests[turn % requests.len()];
+                    match call(&mut open, &address, request).await {
                         Ok(events) => count.done.fetch_add(worth(events), Ordering::Relaxed),
                         Err(_) => count.failed.fetch_add(1, Ordering::Relaxed),
                     };

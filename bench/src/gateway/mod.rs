@@ -2,6 +2,8 @@
 //! run. Every program is a process of its own, so that its processor time and memory are its own; on a machine of two
 //! cores or more the measured one has the first to itself.
 
+mod commit;
+mod flat;
 mod load;
 mod nginx;
 mod paced;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::table::{Printer, Row, median, millis};
+use commit::Commit;
 use load::{Processes, Saturation};
 use paced::{Paced, Streamed};
 use process::Process;
@@ -44,6 +47,9 @@ pub struct Options {
     /// Streams that are open at once while memory is measured.
     #[arg(long, default_value_t = 1_000)]
     open_streams: usize,
+    /// Further tenants, each with a wallet of its own, that a row of its own is measured with.
+    #[arg(long, default_value_t = 1_000)]
+    wallets: usize,
     /// Only the ways whose name has this word in it, beside direct and nginx.
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
@@ -68,6 +74,8 @@ enum Measure {
     Events,
     /// Many streams that are open at once.
     Memory,
+    /// The memory of many streams of 100,000 events, to their end. Takes minutes, so it must be asked for.
+    Flat,
 }
 
 impl Measure {
@@ -122,6 +130,8 @@ struct Line {
     peak_kib: u64,
     open_stream_kib: u64,
     open_streams_kib: u64,
+    commit_p50_micros: u64,
+    commit_p99_micros: u64,
     failed: u64,
 }
 
@@ -147,6 +157,8 @@ impl Row for Line {
         "peak MiB",
         "KiB an open stream",
         "MiB with all open",
+        "a commit p50 ms",
+        "p99",
         "failed",
     ];
 
@@ -172,6 +184,8 @@ impl Row for Line {
             (self.peak_kib / 1_024).to_string(),
             self.open_stream_kib.to_string(),
             (self.open_streams_kib / 1_024).to_string(),
+            millis(self.commit_p50_micros),
+            millis(self.commit_p99_micros),
             self.failed.to_string(),
         ]
     }
@@ -195,7 +209,6 @@ struct Found {
 
 /// Measures every way and prints a row each.
 pub async fn run(options: &Options) {
-    let printer = Printer::start::<Line>(options.json);
     let alone = process::share_out();
     let upstream = Process::upstream(alone).await;
     let mut targets = target::all(options, &upstream, alone).await;
@@ -203,22 +216,40 @@ pub async fn run(options: &Options) {
         upstream: upstream.id(),
         load: std::process::id(),
     };
+    if options.measure.iter().any(|what| *what != Measure::Flat) {
+        beside_each_other(&targets, options, processes).await;
+    }
+    if options.measures(Measure::Flat) {
+        flat::run(options, &targets).await;
+    }
+    for target in &mut targets {
+        target.stop().await;
+    }
+    upstream.stop().await;
+}
+
+async fn beside_each_other(targets: &[Target], options: &Options, processes: Processes) {
+    let printer = Printer::start::<Line>(options.json);
     let wanted: Vec<bool> = targets.iter().map(|target| options.wants(target)).collect();
-    let found = measure(&targets, &wanted, options, processes).await;
+    let commits = [
+        commit::measure(None).await,
+        match options.postgres.as_deref() {
+            Some(server) => commit::measure(Some(server)).await,
+            None => Commit::default(),
+        },
+    ];
+    let found = measure(targets, &wanted, options, processes).await;
     let mut lines: Vec<Line> = Vec::new();
     for (place, target) in targets.iter().enumerate() {
         if wanted[place] {
-            lines.push(line(target, &found[place], &found[0]));
+            let commit = commits[usize::from(target.has_server)];
+            lines.push(line(target, &found[place], &found[0], commit));
         }
     }
     beside_nginx(&mut lines);
     for line in &lines {
         printer.print(line);
     }
-    for target in &mut targets {
-        target.stop().await;
-    }
-    upstream.stop().await;
 }
 
 /// All measurements of all ways, in turns.
@@ -230,9 +261,10 @@ async fn measure(
 ) -> Vec<Found> {
     let mut found: Vec<Found> = targets.iter().map(|_| Found::default()).collect();
     let wants = |(place, _): &(usize, &Target)| wanted[*place];
+    let by_one = |place: &(usize, &Target)| wants(place) && !place.1.of_many;
     // First, while nothing of an earlier load lies about in memory.
     if options.measures(Measure::Memory) {
-        for (place, target) in targets.iter().enumerate().filter(wants) {
+        for (place, target) in targets.iter().enumerate().filter(by_one) {
             let open = paced::open_streams(target, options).await;
             found[place].open = open;
             target.forget_peak();
@@ -246,18 +278,18 @@ async fn measure(
             }
         }
         if options.measures(Measure::Paced) {
-            for (place, target) in targets.iter().enumerate().filter(wants) {
+            for (place, target) in targets.iter().enumerate().filter(by_one) {
                 found[place].paced.push(paced::calls(target, options).await);
             }
         }
         if options.measures(Measure::Streams) {
-            for (place, target) in targets.iter().enumerate().filter(wants) {
+            for (place, target) in targets.iter().enumerate().filter(by_one) {
                 let run = paced::streams(target, options).await;
                 found[place].streamed.push(run);
             }
         }
         if options.measures(Measure::Events) {
-            for (place, target) in targets.iter().enumerate().filter(wants) {
+            for (place, target) in targets.iter().enumerate().filter(by_one) {
                 let run = load::burst(target, options, processes).await;
                 found[place].bursts.push(run);
             }
@@ -285,7 +317,7 @@ fn beside_nginx(lines: &mut [Line]) {
     }
 }
 
-fn line(target: &Target, ours: &Found, direct: &Found) -> Line {
+fn line(target: &Target, ours: &Found, direct: &Found, commit: Commit) -> Line {
     let saturation =
         |figure: fn(&Saturation) -> u64| median(ours.saturation.iter().map(figure).collect());
     let burst = |figure: fn(&Saturation) -> u64| median(ours.bursts.iter().map(figure).collect());
@@ -324,6 +356,8 @@ fn line(target: &Target, ours: &Found, direct: &Found) -> Line {
         peak_kib: ours.peak_kib,
         open_stream_kib: ours.open.each_kib,
         open_streams_kib: ours.open.all_kib,
+        commit_p50_micros: if target.is_yardstick() { 0 } else { commit.p50 },
+        commit_p99_micros: if target.is_yardstick() { 0 } else { commit.p99 },
         failed: ours
             .saturation
             .iter()

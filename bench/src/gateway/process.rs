@@ -73,9 +73,15 @@ impl Process {
     }
 
     /// Tollgate before an upstream, over `SQLite` where no server is named.
-    pub(super) async fn tollgate(upstream: &str, database: Option<&str>, pinned: bool) -> Self {
+    pub(super) async fn tollgate(
+        upstream: &str,
+        database: Option<&str>,
+        wallets: usize,
+        pinned: bool,
+    ) -> Self {
         let mut command = on_core("0", &ourselves(), pinned);
         command.args(["tollgate", "--upstream", upstream]);
+        command.args(["--wallets", &wallets.to_string()]);
         if let Some(server) = database {
             command.args(["--database", server]);
         }

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::{
-    Options,
+    Measure, Options,
     nginx::{self, Nginx},
     process::{Process, forget_peak, memory_kib},
+    upstream,
 };
 
 /// A way, while it is open.
@@ -17,7 +18,10 @@ pub(super) struct Target {
     /// Whether PostgreSQL works for it.
     pub(super) has_server: bool,
     path: &'static str,
-    key: String,
+    /// Whose keys ask in turn.
+    keys: Vec<String>,
+    /// Whether only whole calls are measured: it is a way of another row, asked by many.
+    pub(super) of_many: bool,
     program: Option<Program>,
 }
 
@@ -40,7 +44,8 @@ pub(super) async fn all(options: &Options, upstream: &Process, pinned: bool) -> 
         address: direct.clone(),
         has_server: false,
         path: CHAT,
-        key: "none".to_owned(),
+        keys: vec!["none".to_owned()],
+        of_many: false,
         program: None,
     }];
     match nginx::start(&direct, pinned).await {
@@ -49,54 +54,94 @@ pub(super) async fn all(options: &Options, upstream: &Process, pinned: bool) -> 
             address: nginx.address.clone(),
             has_server: false,
             path: CHAT,
-            key: "none".to_owned(),
+            keys: vec!["none".to_owned()],
+            of_many: false,
             program: Some(Program::Nginx(nginx)),
         }),
         None => eprintln!("nginx is left out: it is not installed"),
     }
     let databases = [
-        (None, "Tollgate, SQLite", "Tollgate, SQLite, translated"),
+        (
+            None,
+            [
+                "Tollgate, SQLite",
+                "Tollgate, SQLite, translated",
+                "Tollgate, SQLite, many wallets",
+            ],
+        ),
         (
             options.postgres.as_deref(),
-            "Tollgate, PostgreSQL",
-            "Tollgate, PostgreSQL, translated",
+            [
+                "Tollgate, PostgreSQL",
+                "Tollgate, PostgreSQL, translated",
+                "Tollgate, PostgreSQL, many wallets",
+            ],
         ),
     ];
-    for (place, (server, same, translated)) in databases.into_iter().enumerate() {
+    for (place, (server, names)) in databases.into_iter().enumerate() {
         if place == 1 && server.is_none() {
             eprintln!("PostgreSQL is left out: set TEST_DATABASE_URL or --postgres to measure it");
             continue;
         }
-        let process = Process::tollgate(&direct, server, pinned).await;
-        let (address, key) = process.says.split_once(' ').expect("an address and a key");
-        let (address, key) = (address.to_owned(), key.to_owned());
-        let id = process.id();
-        all.push(Target {
-            name: same,
-            address: address.clone(),
-            has_server: server.is_some(),
-            path: CHAT,
-            key: key.clone(),
+        let wallets = if options.measures(Measure::Calls) {
+            options.wallets
+        } else {
+            0
+        };
+        let process = Process::tollgate(&direct, server, wallets, pinned).await;
+        all.extend(ways(process, names, server.is_some()));
+    }
+    all
+}
+
+/// The ways through one process: as asked by one, translated, and as asked by many.
+fn ways(process: Process, names: [&'static str; 3], has_server: bool) -> Vec<Target> {
+    let mut words = process.says.split(' ').map(str::to_owned);
+    let address = words.next().expect("an address");
+    let keys: Vec<String> = words.collect();
+    let (first, others) = keys.split_first().expect("a key");
+    let (first, others) = (vec![first.clone()], others.to_vec());
+    let id = process.id();
+    let [same, translated, many] = names;
+    let way = |name, path, keys, of_many| Target {
+        name,
+        address: address.clone(),
+        has_server,
+        path,
+        keys,
+        of_many,
+        program: Some(Program::Shared(id)),
+    };
+    let mut all = vec![
+        Target {
             program: Some(Program::Tollgate(process)),
-        });
-        all.push(Target {
-            name: translated,
-            address,
-            has_server: server.is_some(),
-            path: MESSAGES,
-            key,
-            program: Some(Program::Shared(id)),
-        });
+            ..way(same, CHAT, first.clone(), false)
+        },
+        way(translated, MESSAGES, first, false),
+    ];
+    if !others.is_empty() {
+        all.push(way(many, CHAT, others, true));
     }
     all
 }
 
 impl Target {
-    /// A whole request for the model that answers in this way.
+    /// A whole request for the model that answers in this way, by the first who asks.
     pub(super) fn request(&self, model: &str, streamed: bool) -> Vec<u8> {
+        self.request_by(&self.keys[0], model, streamed)
+    }
+
+    /// The same by each who asks.
+    pub(super) fn requests(&self, model: &str, streamed: bool) -> Vec<Vec<u8>> {
+        let keys = self.keys.iter();
+        keys.map(|key| self.request_by(key, model, streamed))
+            .collect()
+    }
+
+    fn request_by(&self, key: &str, model: &str, streamed: bool) -> Vec<u8> {
         let body = json!({
             "model": model,
-            "max_tokens": 1_000,
+            "max_tokens": if model == upstream::LONG { 2 * upstream::LENGTH } else { 1_000 },
             "stream": streamed,
             "messages": [{"role": "user", "content": "The toll is paid by the word. ".repeat(16)}],
         })
@@ -104,7 +149,7 @@ impl Target {
         format!(
             "POST {} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nauthorization: Bearer {}\r\nanthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n{body}",
             self.path,
-            self.key,
+            key,
             body.len()
         )
         .into_bytes()

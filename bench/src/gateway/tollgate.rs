@@ -3,7 +3,7 @@
 use api::{
     app::{self, Ports},
     config::{Config, Overrides},
-    demo,
+    demo::{self, Stage},
 };
 use billing::{
     ledger::{self, GrantOrder},
@@ -13,11 +13,21 @@ use billing::{
         price_table::{ListPrice, PriceSheet},
     },
 };
-use entity::{Actor, ChannelId, Credits, channel::Kind, grant};
-use identity::seal::seal_channel_secret;
+use entity::{
+    Actor, ChannelId, Credits, MemberId, PersonId, TenantId, Timestamp, channel::Kind, grant,
+    member, tenant,
+};
+use identity::{
+    email::EmailAddress,
+    key::{IssueKey, KeyName, issue},
+    password::{Attempt, Hasher},
+    seal::seal_channel_secret,
+    session::{self, SignIn},
+};
 
 use super::upstream;
 use crate::support::database::TestDatabase;
+use sea_orm::{ActiveModelTrait, DbErr, IntoActiveModel};
 
 /// What it stands before and on.
 #[derive(clap::Args)]
@@ -28,9 +38,12 @@ pub struct Settings {
     /// A PostgreSQL in which a database may be made.
     #[arg(long)]
     database: Option<String>,
+    /// Further tenants, each with a wallet and a key of its own.
+    #[arg(long, default_value_t = 0)]
+    wallets: usize,
 }
 
-/// Says its address and its member's key, and runs until the input ends.
+/// Says its address, its member's key and those of the further tenants, and runs until the input ends.
 pub(super) async fn serve(settings: &Settings) {
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -54,29 +67,24 @@ pub(super) async fn serve(settings: &Settings) {
     let running = app::start(&config, Ports::default())
         .await
         .expect("it starts");
-    let key = furnish(&running, &settings.upstream).await;
-    println!("{} {key}", running.address);
+    let mut words = vec![running.address.to_string()];
+    let stage = furnish(&running, &settings.upstream).await;
+    words.push(stage.key.clone());
+    words.extend(tenants(&running, &stage, settings.wallets).await);
+    println!("{}", words.join(" "));
 
     super::process::abandoned().await;
     running.halt().await.expect("it ends in order");
     database.drop().await;
 }
 
-async fn furnish(running: &app::Running, upstream: &str) -> String {
+async fn furnish(running: &app::Running, upstream: &str) -> Stage {
     let (db, now) = (&running.db, running.clock.now());
     let stage = demo::furnish(db, &running.keyring, now)
         .await
         .expect("the demo's things are put up");
-    let plenty = Credits::from_nanos(1_000_000_000_000_000_000);
-    let grant = GrantOrder::new(
-        stage.tenant,
-        grant::Source::Goodwill,
-        plenty,
-        "bench",
-        Actor::System,
-        now,
-    );
-    ledger::grant(db, grant, now).await.expect("a grant");
+    let order = plenty(stage.tenant, now);
+    ledger::grant(db, order, now).await.expect("a grant");
     let id = ChannelId::fresh();
     let secret = seal_channel_secret(&running.keyring.master, id, "127.0.0.1", "sk-bench");
     let order = AddChannel {
@@ -98,7 +106,7 @@ async fn furnish(running: &app::Running, upstream: &str) -> String {
             name: name.to_owned(),
             kind: entity::model::Kind::Chat,
             context_window: Some(128_000),
-            max_output: Some(4_000),
+            max_output: (name != upstream::LONG).then_some(4_000),
             capabilities: Vec::new(),
         };
         let model = model::add(db, order, Actor::System, now)
@@ -124,5 +132,92 @@ async fn furnish(running: &app::Running, upstream: &str) -> String {
     channel::serve(db, id, served, Actor::System, now)
         .await
         .expect("the channel serves them");
-    stage.key
+    stage
+}
+
+/// So many further tenants of the member, each with plenty, and their keys' texts.
+async fn tenants(running: &app::Running, stage: &Stage, count: usize) -> Vec<String> {
+    let (db, now) = (&running.db, running.clock.now());
+    let sign_in = SignIn {
+        email: EmailAddress::parse(stage.member).expect("a mail address"),
+        password: Attempt::new(stage.password),
+        address: None,
+        user_agent: None,
+        replaces: None,
+    };
+    let (token, mut right) = session::sign_in(db, &Hasher::new(), sign_in, now)
+        .await
+        .expect("the member signs in");
+    let mut texts = Vec::with_capacity(count);
+    for place in 0..count {
+        let (tenant, person) = (TenantId::fresh(), right.person());
+        let rows = db.write(move |tx| Box::pin(open_tenant(tx, tenant, person, now)));
+        rows.await.expect("a tenant");
+        let order = plenty(tenant, now);
+        ledger::grant(db, order, now).await.expect("a grant");
+        session::switch(db, &right, tenant, now)
+            .await
+            .expect("they are a member there");
+        right = session::resume(db, &token, now)
+            .await
+            .expect("sessions can be read")
+            .expect("it goes on");
+        let name = KeyName::parse(&format!("bench {place}")).expect("a name");
+        let (secret, _) = issue(
+            db,
+            &running.keyring.keys,
+            &right,
+            IssueKey::named(name),
+            now,
+        )
+        .await
+        .expect("a key");
+        texts.push(secret.reveal().to_string());
+    }
+    texts
+}
+
+async fn open_tenant(
+    tx: &entity::Tx,
+    id: TenantId,
+    person_id: PersonId,
+    created_at: Timestamp,
+) -> Result<(), DbErr> {
+    let tenant = tenant::Model {
+        id,
+        name: "Bench".to_owned(),
+        kind: tenant::Kind::Personal,
+        status: tenant::Status::Active,
+        status_reason: None,
+        time_zone: "UTC".to_owned(),
+        created_at,
+        legacy_ref: None,
+        multiplier_ppm: tenant::LIST_PPM,
+    };
+    let member = member::Model {
+        id: MemberId::fresh(),
+        tenant_id: id,
+        person_id,
+        role: member::Role::Owner,
+        status: member::Status::Active,
+        status_reason: None,
+        created_at,
+        legacy_ref: None,
+    };
+    tenant.into_active_model().reset_all().insert(tx).await?;
+    member.into_active_model().reset_all().insert(tx).await?;
+    Ok(())
+}
+
+fn plenty(tenant: TenantId, now: Timestamp) -> GrantOrder {
+    let plenty = Credits::from_nanos(1_000_000_000_000_000_000);
+    let source = grant::Source::Goodwill;
+    GrantOrder::new(
+        tenant,
+        source,
+        plenty,
+        format!("bench:{tenant}"),
+        Actor::System,
+        now,
+    )
 }

@@ -13,8 +13,15 @@ pub(super) const FAST: &str = "bench-fast";
 pub(super) const PACED_MODEL: &str = "bench-paced";
 /// Streams a piece a second for a minute.
 pub(super) const SLOW: &str = "bench-slow";
+/// Streams [`LENGTH`] pieces, as fast as they are taken.
+pub(super) const LONG: &str = "bench-long";
 /// All of them.
-pub(super) const MODELS: [&str; 3] = [FAST, PACED_MODEL, SLOW];
+pub(super) const MODELS: [&str; 4] = [FAST, PACED_MODEL, SLOW, LONG];
+
+/// Pieces of a long stream.
+pub(super) const LENGTH: u64 = 100_000;
+/// Of them, those that leave together.
+const TOGETHER: usize = 50;
 
 /// Pieces of a fast stream.
 pub(super) const BURST: usize = 100;
@@ -53,6 +60,8 @@ async fn connection(mut stream: TcpStream) {
             stream.write_all(&whole).await
         } else if contains(&body, SLOW.as_bytes()) {
             paced(&mut stream, 60, Duration::from_secs(1)).await
+        } else if contains(&body, LONG.as_bytes()) {
+            long(&mut stream).await
         } else if contains(&body, PACED_MODEL.as_bytes()) {
             paced(&mut stream, PACED, PACE).await
         } else {
@@ -98,12 +107,24 @@ fn whole() -> Vec<u8> {
     .into_bytes()
 }
 
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const DELTA: &str = r#""choices":[{"index":0,"delta":{"content":"a word "},"finish_reason":null}]"#;
+
+async fn long(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(HEAD).await?;
+    let together = event(DELTA).repeat(TOGETHER);
+    let mut left = usize::try_from(LENGTH).unwrap_or(usize::MAX) / TOGETHER;
+    while left > 0 {
+        stream.write_all(&together).await?;
+        left -= 1;
+    }
+    stream.write_all(&end()).await
+}
+
 async fn paced(stream: &mut TcpStream, pieces: usize, pace: Duration) -> std::io::Result<()> {
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        .await?;
-    let delta =
-        event(r#""choices":[{"index":0,"delta":{"content":"a word "},"finish_reason":null}]"#);
+    stream.write_all(HEAD).await?;
+    let delta = event(DELTA);
     let mut next = tokio::time::Instant::now();
     for _ in 0..pieces {
         stream.write_all(&delta).await?;
@@ -112,13 +133,17 @@ async fn paced(stream: &mut TcpStream, pieces: usize, pace: Duration) -> std::io
             tokio::time::sleep_until(next).await;
         }
     }
+    stream.write_all(&end()).await
+}
+
+fn end() -> Vec<u8> {
     let end = [
         event(r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]"#),
         event(&format!(r#""choices":[],"usage":{USAGE}"#)),
         chunk("data: [DONE]\n\n"),
         b"0\r\n\r\n".to_vec(),
     ];
-    stream.write_all(&end.concat()).await
+    end.concat()
 }
 
 fn event(fields: &str) -> Vec<u8> {

@@ -70,6 +70,23 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a request for a stream and reads it to the end, keeping nothing; answers how many bytes its body had.
+    pub(super) async fn drain(&mut self, request: &[u8]) -> io::Result<u64> {
+        const LAST: &[u8] = b"\r\n0\r\n\r\n";
+        self.stream.write_all(request).await?;
+        self.head().await?;
+        let mut bytes = 0;
+        loop {
+            if self.buffer.ends_with(LAST) {
+                return Ok(bytes);
+            }
+            let kept = self.buffer.len().min(LAST.len());
+            self.buffer.drain(..self.buffer.len() - kept);
+            self.more().await?;
+            bytes += u64::try_from(self.buffer.len() - kept).unwrap_or(0);
+        }
+    }
+
     async fn head(&mut self) -> io::Result<Body> {
         let end = loop {
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {

@@ -12,6 +12,7 @@ mod guard;
 mod known;
 mod load;
 mod meter;
+mod notes;
 mod queue;
 mod wait;
 

@@ -6,6 +6,7 @@ use super::{
     ask::{Op, Waiter},
     known::Known,
     meter::{Meter, Part, Spent, Watch},
+    notes::Notes,
     wait::Waits,
 };
 use crate::admission::{
@@ -80,8 +81,8 @@ struct Inner {
 
 /// An op, counted as open until it is dropped.
 #[derive(Debug)]
-struct Queued {
-    op: Op,
+pub(super) struct Queued {
+    pub(super) op: Op,
     open: OpenCount,
 }
 
@@ -127,6 +128,7 @@ impl Lanes {
                 lanes: lanes.clone(),
                 known: known.shared(),
                 touched: HashMap::new(),
+                notes: Notes::waiting(settings.linger),
                 settings,
             };
             db.tracker().spawn_on(lane.run(queue), db.handle());
@@ -300,6 +302,7 @@ struct Lane {
     known: Known,
     /// When a key's last use was last written.
     touched: HashMap<KeyId, Timestamp>,
+    notes: Notes,
     settings: LaneSettings,
 }
 
@@ -316,32 +319,52 @@ impl Lane {
         let stop = self.lanes.inner.stop.clone();
         let mut batch = Vec::new();
         loop {
+            let note_due = self.notes.next();
             let gathered = tokio::select! {
                 biased;
                 gathered = queue.recv_many(&mut batch, self.settings.batch) => gathered,
+                () = after(note_due) => 1,
                 () = stop.cancelled() => 0,
             };
             if gathered == 0 {
                 return;
             }
-            self.linger(&mut queue, &mut batch).await;
-            self.carry_out(mem::take(&mut batch)).await;
+            self.put_notes_by(&mut batch);
+            if !batch.is_empty() {
+                self.linger(&mut queue, &mut batch).await;
+            }
+            let room = self.settings.batch.saturating_sub(batch.len());
+            batch.extend(self.notes.take_due(room));
+            if !batch.is_empty() {
+                self.carry_out(mem::take(&mut batch)).await;
+            }
         }
     }
 
     /// Waits a moment for company while nothing in the batch is urgent.
-    async fn linger(&self, queue: &mut mpsc::UnboundedReceiver<Queued>, batch: &mut Vec<Queued>) {
+    async fn linger(
+        &mut self,
+        queue: &mut mpsc::UnboundedReceiver<Queued>,
+        batch: &mut Vec<Queued>,
+    ) {
+        let (wait, most) = (self.settings.linger, self.settings.batch);
         let company = async {
-            while batch.len() < self.settings.batch
-                && batch.iter().all(|queued| queued.op.ask.can_wait())
-            {
-                let room = self.settings.batch.saturating_sub(batch.len());
+            while batch.len() < most && batch.iter().all(|queued| queued.op.ask.can_wait()) {
+                let room = most.saturating_sub(batch.len());
                 if queue.recv_many(batch, room).await == 0 {
                     return;
                 }
+                self.put_notes_by(batch);
             }
         };
-        drop(tokio::time::timeout(self.settings.linger, company).await);
+        drop(tokio::time::timeout(wait, company).await);
+    }
+
+    /// Notes wait by themselves, for the call's end may make them needless.
+    fn put_notes_by(&mut self, batch: &mut Vec<Queued>) {
+        let all = mem::take(batch).into_iter();
+        let others = all.filter_map(|queued| self.notes.keep(queued));
+        *batch = others.collect();
     }
 
     async fn carry_out(&mut self, batch: Vec<Queued>) {
@@ -357,6 +380,9 @@ impl Lane {
             Ok(answers) => {
                 crash::point("batch committed");
                 for (queued, answer) in batch.into_iter().zip(answers) {
+                    if let (Ask::End { id, .. }, Answer::Ended(Ok(_))) = (&queued.op.ask, &answer) {
+                        self.notes.forget(*id);
+                    }
                     self.tell(queued, answer);
                 }
             }
@@ -397,6 +423,7 @@ impl Lane {
         }
         let lane = Self {
             touched: HashMap::new(),
+            notes: Notes::waiting(self.settings.linger),
             db: self.db.clone(),
             lanes: self.lanes.clone(),
             known: self.known.shared(),
@@ -471,6 +498,14 @@ impl Lane {
             self.touched.insert(*key, *now);
         }
         news
+    }
+}
+
+/// Waits so long, or for ever.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 
