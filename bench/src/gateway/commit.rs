@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use entity::{Database, Settings};
+use entity::Database;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::{support::database::TestDatabase, table::quantile};
@@ -19,10 +19,8 @@ const COMMITS: usize = 500;
 
 /// On this server, or on `SQLite`.
 pub(super) async fn measure(server: Option<&str>) -> Commit {
-    let database = TestDatabase::empty_on(server.map(str::to_owned)).await;
-    let db = Database::open(&Settings::new(&database.url))
-        .await
-        .expect("the database opens");
+    let database = TestDatabase::migrated_on(server.map(str::to_owned)).await;
+    let db = database.open().await;
     carry_out(&db, "CREATE TABLE bench_commit (n INTEGER)").await;
     let mut took = Vec::with_capacity(COMMITS);
     for _ in 0..COMMITS {

@@ -329,7 +329,7 @@ impl Lane {
             if gathered == 0 {
                 return;
             }
-            self.put_notes_by(&mut batch);
+            self.hear_out(&mut queue, &mut batch).await;
             if !batch.is_empty() {
                 self.linger(&mut queue, &mut batch).await;
             }
@@ -337,6 +337,25 @@ impl Lane {
             batch.extend(self.notes.take_due(room));
             if !batch.is_empty() {
                 self.carry_out(mem::take(&mut batch)).await;
+            }
+        }
+    }
+
+    /// Lets whoever is ready ask first, for as long as that brings more: what a batch costs, it costs once.
+    async fn hear_out(
+        &mut self,
+        queue: &mut mpsc::UnboundedReceiver<Queued>,
+        batch: &mut Vec<Queued>,
+    ) {
+        self.put_notes_by(batch);
+        let mut heard = 0;
+        while heard < batch.len() && batch.len() < self.settings.batch {
+            heard = batch.len();
+            tokio::task::yield_now().await;
+            while batch.len() < self.settings.batch
+                && let Ok(queued) = queue.try_recv()
+            {
+                batch.extend(self.notes.keep(queued));
             }
         }
     }
