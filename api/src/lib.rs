@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod jobs;
 pub mod keyring;
+pub mod memory;
 pub mod prices;
 mod server;
 pub mod telemetry;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use api::{
     app::{self, Ports, Running},
     config::{self, Config, Overrides},
-    demo, prices, telemetry,
+    demo, memory, prices, telemetry,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -116,6 +116,7 @@ enum Settings {
 }
 
 fn main() -> ExitCode {
+    memory::use_small_pages();
     let cli = Cli::parse();
     rustls::crypto::ring::default_provider()
         .install_default()

@@ -143,7 +143,7 @@ fn translated(upstream: Protocol, client: Protocol, whole: &[u8], events: &[Fram
         carriers: carriers(),
     };
     let translation = Translation::new(&request, upstream, client, voice, Names::of(&request));
-    if let Some(Ok(answer)) = translation.whole(whole) {
+    if let Some(Ok((answer, _))) = translation.whole(whole) {
         serde_json::from_slice::<Map<String, Value>>(&answer).expect("an object is written");
     }
     let mut stream = translation.stream();

@@ -130,6 +130,19 @@ fn request(pair: Pair, model: &str, streamed: bool) -> Value {
     request
 }
 
+/// Lets a model answer at length, and asks it to.
+async fn ask_for_more(gate: &Gate, pair: Pair, request: &mut Value, most: i64) {
+    let update = model::Entity::change().filter(model::Column::Name.eq(pair.name));
+    gate.change(update, model::Column::MaxOutput, 8_000_i64)
+        .await;
+    let limit = match pair.client {
+        CHAT => "max_completion_tokens",
+        RESPONSES => "max_output_tokens",
+        _ => "max_tokens",
+    };
+    request[limit] = most.into();
+}
+
 /// The price of usage in the samples' form.
 fn price(usage: &Value) -> i64 {
     let count = |class: &str| usage[class].as_i64().expect("a count");
@@ -413,7 +426,7 @@ async fn whole_answers_arrive_in_the_callers_protocol_and_cost_the_same() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_asked_for_as_a_stream_and_put_together() {
+async fn a_long_whole_answer_is_asked_for_as_a_stream_and_put_together() {
     let gate = Gate::open().await;
 
     for (number, pair) in (1_u64..).zip(PAIRS) {
@@ -422,6 +435,7 @@ async fn a_whole_answer_is_asked_for_as_a_stream_and_put_together() {
         let upstream = Upstream::start([stream(&sample(&format!("{folder}/upstream.sse")))]);
         serve(&gate, pair, &upstream, pair.name).await;
         let mut request = request(pair, pair.name, false);
+        ask_for_more(&gate, pair, &mut request, 4_000).await;
         request["service_tier"] = "auto".into();
         request["store"] = true.into();
         let tools = request["tools"].as_array_mut().expect("tools");
@@ -464,6 +478,39 @@ async fn a_whole_answer_is_asked_for_as_a_stream_and_put_together() {
             (price(&expected["usage"]), Quality::Exact)
         );
         assert!(!row.streamed);
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn only_an_answer_that_may_be_long_is_asked_for_as_a_stream() {
+    let gate = Gate::open().await;
+
+    for pair in PAIRS {
+        let whole = || Answer::json(200, &whole_answer(pair.upstream));
+        let upstream = Upstream::start([whole(), whole()]);
+        serve(&gate, pair, &upstream, pair.name).await;
+        for (most, streams) in [(1_024, false), (1_025, true)] {
+            let mut request = json!({"model": pair.name});
+            let said = json!([{"role": "user", "content": "hi"}]);
+            request[if pair.client == RESPONSES {
+                "input"
+            } else {
+                "messages"
+            }] = said;
+            ask_for_more(&gate, pair, &mut request, most).await;
+
+            let answer = gate.post(pair.client, &request).send();
+
+            let answer = answer.await.expect("an answer");
+            let status = answer.status();
+            let told = answer.text().await.expect("a body");
+            assert_eq!(status, 200, "{} {most}: {told}", pair.name);
+            let asked = upstream.requests().pop().expect("a request");
+            let asked = asked.body["stream"].as_bool().unwrap_or(false);
+            assert_eq!(asked, streams, "{} {most}", pair.name);
+        }
         upstream.stop().await;
     }
     gate.finish().await;
@@ -743,12 +790,18 @@ async fn thoughts_come_back_to_the_upstream_that_had_them_and_go_nowhere_else() 
 async fn thoughts_that_a_chat_caller_cannot_send_back_are_kept_for_it() {
     let gate = Gate::open().await;
     let thinking = sample("translate/chat_to_messages/streams/07_reasoning_tool/upstream.sse");
-    for streamed in [true, false] {
-        let upstream = Upstream::start([
-            stream(&thinking),
-            Answer::json(200, &whole_answer(MESSAGES)),
-        ]);
-        let model = format!("claude-{streamed}");
+    let whole = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [
+            {"type": "thinking", "thinking": "Need weather.", "signature": "EqQB-sig"},
+            {"type": "tool_use", "id": "toolu_R", "name": "get_weather", "input": {"city": "Oslo"}}],
+        "stop_reason": "tool_use", "usage": {"input_tokens": 100, "output_tokens": 10}});
+    let ways = [
+        ("streamed", true, stream(&thinking)),
+        ("collected", false, stream(&thinking)),
+        ("whole", false, Answer::json(200, &whole)),
+    ];
+    for (way, streamed, answer) in ways {
+        let upstream = Upstream::start([answer, Answer::json(200, &whole_answer(MESSAGES))]);
+        let model = format!("claude-{way}");
         gate.add_upstream(Kind::Anthropic, &upstream.base, &model)
             .await;
         let mut request = json!({"model": model, "stream": streamed,
@@ -768,7 +821,8 @@ async fn thoughts_that_a_chat_caller_cannot_send_back_are_kept_for_it() {
         let asked = upstream.requests().pop().expect("two requests");
         assert_eq!(
             asked.body["messages"][1]["content"][0],
-            json!({"type": "thinking", "thinking": "Need weather.", "signature": "EqQB-sig"})
+            json!({"type": "thinking", "thinking": "Need weather.", "signature": "EqQB-sig"}),
+            "{way}"
         );
         upstream.stop().await;
     }

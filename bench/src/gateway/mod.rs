@@ -387,5 +387,6 @@ pub async fn be_upstream() {
 
 /// Runs as Tollgate, until whoever started it is gone.
 pub async fn be_tollgate(settings: &TollgateSettings) {
+    api::memory::use_small_pages();
     tollgate::serve(settings).await;
 }

@@ -185,7 +185,7 @@ async fn send(
             Ok(Reply {
                 status: reply.status,
                 retry_after: None,
-                streams: crossing.is_some(),
+                streams: crossing.is_some_and(|crossing| crossing.streamed),
                 body: reply.body,
             })
         }
@@ -196,7 +196,7 @@ async fn send(
             } else {
                 body
             };
-            let limit = if call.reading.streamed || crossing.is_some() {
+            let limit = if streamed(call, crossing) {
                 config.first_byte
             } else {
                 config.whole_answer
@@ -244,7 +244,7 @@ fn headers(
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let accept = if call.reading.streamed || crossing.is_some() {
+    let accept = if streamed(call, crossing) {
         "text/event-stream"
     } else {
         "application/json"
@@ -257,6 +257,11 @@ fn headers(
         }
     }
     sealed(headers, channel, credential)
+}
+
+/// Whether the upstream is asked for a stream.
+fn streamed(call: &Call, crossing: Option<&Crossing>) -> bool {
+    crossing.map_or(call.reading.streamed, |crossing| crossing.streamed)
 }
 
 /// With the channel's own headers and its secret.
@@ -421,7 +426,13 @@ async fn read_whole(
     let seen = tap.see_whole(&body);
     let body = match crossing {
         Some(crossing) if seen == Seen::End => match crossing.translation.whole(&body) {
-            Some(Ok(translated)) => translated,
+            Some(Ok((translated, kept))) => {
+                if let Some(kept) = kept {
+                    let tenant = call.caller.key.tenant_id;
+                    gateway.inner.memory.keep(tenant, kept);
+                }
+                translated
+            }
             Some(Err(fault)) => return Outcome::Failed(passing(fault.message)),
             None => {
                 return Outcome::Failed(passing("the answer is not in the protocol".to_owned()));

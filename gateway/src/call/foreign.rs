@@ -101,6 +101,8 @@ fn way(
 pub(super) struct Crossing {
     pub(super) upstream: Protocol,
     pub(super) body: Bytes,
+    /// Whether the upstream is asked for a stream.
+    pub(super) streamed: bool,
     pub(super) translation: Translation,
     /// What of the request could not be carried.
     pub(super) dropped: Vec<String>,
@@ -164,13 +166,14 @@ fn write(
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
     let names = Names::of(request);
+    let streamed =
+        call.reading.streamed || request.compaction.is_some() || call.output_limit > SHORT_OUTPUT;
     let target = Target {
         protocol: upstream,
         model: upstream_model,
         default_output: call.output_limit.min(DEFAULT_OUTPUT),
         most_output: Some(call.output_limit),
-        // What streams is metered as it comes; a caller who wants it whole gets it collected.
-        streamed: true,
+        streamed,
         traits: Traits::of(upstream, upstream_model, &call.model.words),
         carriers: &carriers,
         names: &names,
@@ -196,6 +199,7 @@ fn write(
     Crossing {
         upstream,
         body,
+        streamed,
         dropped,
         has_thoughts: request
             .turns
@@ -208,6 +212,9 @@ fn write(
 
 /// Letters of a refusal, which may repeat what the caller wrote.
 const LONGEST_WORDS: usize = 300;
+/// Output tokens of an answer that is asked for whole where its caller wants it whole. A longer one comes as a stream and
+/// is put together: it would be silent for so long that what lies between might take it for dead.
+const SHORT_OUTPUT: u64 = 1_024;
 /// The output limit of a request that names none, where the upstream's protocol demands one.
 const DEFAULT_OUTPUT: u64 = 32_000;
 

@@ -363,7 +363,7 @@ fn whole_answers_come_back_from_every_protocol() {
                     // Such a caller has no custom tool that could be called.
                     continue;
                 }
-                let translated = translation(client, upstream)
+                let (translated, _) = translation(client, upstream)
                     .whole(body.as_bytes())
                     .expect("an answer")
                     .expect("no failure");

@@ -47,6 +47,7 @@ use entity::Protocol;
 use filter::Filter;
 use neutral::Request;
 use serde_json::{Map, Value};
+use stream::Keeping;
 
 /// Reads a request. Fails with the field that no other protocol could carry, or that is malformed.
 pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Result<Request, Reject> {
@@ -120,16 +121,22 @@ impl Translation {
         Stream::new(self)
     }
 
-    /// A whole answer in the caller's protocol; the upstream's failure where it is one; nothing where it is neither.
-    pub(crate) fn whole(&self, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+    /// A whole answer in the caller's protocol, and the thoughts to keep for them; the upstream's failure where it is
+    /// one; nothing where it is neither.
+    pub(crate) fn whole(&self, body: &[u8]) -> Option<Result<(Bytes, Option<Kept>), Fault>> {
         let mut filter = self.filter();
         let mut all = Collector::default();
+        let mut keeping = Keeping::new(self);
         let mut passed = Vec::new();
         for event in whole(self.upstream, body)? {
             filter.pass(event, &mut passed);
-            passed.drain(..).for_each(|event| all.add(event));
+            for event in passed.drain(..) {
+                keeping.see(&event);
+                all.add(event);
+            }
         }
-        Some(all.finish()?.map(|answer| self.written(&answer)))
+        let answer = all.finish()?;
+        Some(answer.map(|answer| (self.written(&answer), keeping.kept())))
     }
 
     /// What puts a stream together for a caller who wants the answer whole.

@@ -29,21 +29,21 @@ pub(crate) struct Stream {
 
 /// Keeps the thoughts of an answer whose caller cannot.
 #[derive(Debug)]
-struct Keeping(Option<(Keeper, Carriers)>);
+pub(super) struct Keeping(Option<(Keeper, Carriers)>);
 
 impl Keeping {
-    fn new(translation: &Translation) -> Self {
+    pub(super) fn new(translation: &Translation) -> Self {
         let forgets = translation.client == Protocol::Chat;
         Self(forgets.then(|| (Keeper::default(), translation.voice.carriers.clone())))
     }
 
-    fn see(&mut self, event: &Event) {
+    pub(super) fn see(&mut self, event: &Event) {
         if let Some((keeper, _)) = &mut self.0 {
             keeper.see(event);
         }
     }
 
-    fn kept(&mut self) -> Option<Kept> {
+    pub(super) fn kept(&mut self) -> Option<Kept> {
         let (keeper, carriers) = self.0.as_mut()?;
         keeper.kept(carriers)
     }
