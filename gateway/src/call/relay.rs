@@ -99,7 +99,6 @@ pub(super) async fn relay(
         first,
         secrets,
     } = opened;
-    client.begin(Head::Stream);
     let mut relay = Relay {
         gateway,
         call,
@@ -120,6 +119,7 @@ pub(super) async fn relay(
         Some((frame, seen)) => relay.take_all(frame, seen, &mut events).await,
         None => None,
     };
+    relay.client.begin(Head::Stream);
     let stop = match at_once {
         Some(stop) => stop,
         None => relay.run(&mut events).await,
@@ -308,6 +308,8 @@ impl Relay<'_> {
         let piece = self.batch.take();
         if !piece.is_empty() {
             self.client.send(piece).await;
+            // After the first piece, so that both leave in one packet.
+            self.client.begin(Head::Stream);
             self.spoke_at = Instant::now();
         }
     }
