@@ -1,5 +1,4 @@
-//! Whether memory stays flat: many streams of very many events at once, to their end. As all of them share one core, each
-//! is slow.
+//! Whether memory stays flat: many slow streams of very many events at once, to their end.
 
 use std::{sync::Arc, time::Duration};
 

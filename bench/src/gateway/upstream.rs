@@ -13,7 +13,7 @@ pub(super) const FAST: &str = "bench-fast";
 pub(super) const PACED_MODEL: &str = "bench-paced";
 /// Streams a piece a second for a minute.
 pub(super) const SLOW: &str = "bench-slow";
-/// Streams [`LENGTH`] pieces, as fast as they are taken.
+/// Streams [`LENGTH`] pieces, [`TOGETHER`] of them every [`REST`].
 pub(super) const LONG: &str = "bench-long";
 /// All of them.
 pub(super) const MODELS: [&str; 4] = [FAST, PACED_MODEL, SLOW, LONG];
@@ -22,6 +22,9 @@ pub(super) const MODELS: [&str; 4] = [FAST, PACED_MODEL, SLOW, LONG];
 pub(super) const LENGTH: u64 = 100_000;
 /// Of them, those that leave together.
 const TOGETHER: usize = 50;
+/// A thousand such streams keep a core half busy. As fast as they are taken, they would fill the kernel's memory for
+/// sockets, which drops what came then, and some would crawl for ever.
+const REST: Duration = Duration::from_millis(200);
 
 /// Pieces of a fast stream.
 pub(super) const BURST: usize = 100;
@@ -115,9 +118,12 @@ async fn long(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(HEAD).await?;
     let together = event(DELTA).repeat(TOGETHER);
     let mut left = usize::try_from(LENGTH).unwrap_or(usize::MAX) / TOGETHER;
+    let mut next = tokio::time::Instant::now();
     while left > 0 {
         stream.write_all(&together).await?;
         left -= 1;
+        next += REST;
+        tokio::time::sleep_until(next).await;
     }
     stream.write_all(&end()).await
 }
