@@ -47,6 +47,7 @@ mod ledger_clock;
 mod ledger_end;
 mod ledger_hold;
 mod ledger_memory;
+mod ledger_notes;
 mod ledger_past;
 mod ledger_races;
 mod ledger_refund;

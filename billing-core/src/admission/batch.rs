@@ -119,6 +119,18 @@ impl Ask {
         }
     }
 
+    /// The call whose time may have run out, where that is what is asked.
+    pub fn expires(&self) -> Option<HoldId> {
+        match self {
+            Self::End {
+                id,
+                ending: Ending::Expire { .. },
+                ..
+            } => Some(*id),
+            _ => None,
+        }
+    }
+
     /// What to say when the database failed.
     pub fn failed(&self, fault: DbErr) -> Answer {
         match self {

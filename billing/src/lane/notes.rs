@@ -16,7 +16,7 @@ pub(super) struct Notes {
     /// How long a note waits.
     wait: Duration,
     of: HashMap<HoldId, Queued>,
-    /// When which call was noted first, in that order. What is not in the map any more has ended.
+    /// When which call was noted first, in that order. What is not in the map any more has ended or was taken.
     since: VecDeque<(Instant, HoldId)>,
 }
 
@@ -42,9 +42,9 @@ impl Notes {
         None
     }
 
-    /// Forgets the note of a call that has ended.
-    pub(super) fn forget(&mut self, call: HoldId) {
-        self.of.remove(&call);
+    /// Takes the note of a call, due or not.
+    pub(super) fn take(&mut self, call: HoldId) -> Option<Queued> {
+        self.of.remove(&call)
     }
 
     /// How long until the next one is due.

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub struct LaneSettings {
     /// Batches that may be under way at once.
     pub lanes: usize,
-    /// Asks in one batch at most.
+    /// Asks in one batch at most, but for notes that are due.
     pub batch: usize,
     /// Holds and extensions that may wait; one more is told `Overloaded`.
     pub waiting: usize,
@@ -333,8 +333,7 @@ impl Lane {
             if !batch.is_empty() {
                 self.linger(&mut queue, &mut batch).await;
             }
-            let room = self.settings.batch.saturating_sub(batch.len());
-            batch.extend(self.notes.take_due(room));
+            self.bring_notes(&mut batch);
             if !batch.is_empty() {
                 self.carry_out(mem::take(&mut batch)).await;
             }
@@ -360,13 +359,14 @@ impl Lane {
         }
     }
 
-    /// Waits a moment for company while nothing in the batch is urgent.
+    /// Waits a moment for company while nothing in the batch is urgent and no note is due.
     async fn linger(
         &mut self,
         queue: &mut mpsc::UnboundedReceiver<Queued>,
         batch: &mut Vec<Queued>,
     ) {
         let (wait, most) = (self.settings.linger, self.settings.batch);
+        let wait = self.notes.next().map_or(wait, |due| due.min(wait));
         let company = async {
             while batch.len() < most && batch.iter().all(|queued| queued.op.ask.can_wait()) {
                 let room = most.saturating_sub(batch.len());
@@ -386,6 +386,20 @@ impl Lane {
         *batch = others.collect();
     }
 
+    /// Adds the notes that are due, beyond what a batch holds otherwise: however much is asked, calls that go on are
+    /// noted. A note that waits goes before an expiry of its call, which it may put off.
+    fn bring_notes(&mut self, batch: &mut Vec<Queued>) {
+        let is_expiry = |queued: &Queued| queued.op.ask.expires().is_some();
+        if batch.iter().any(is_expiry) {
+            for queued in mem::take(batch) {
+                let noted = queued.op.ask.expires();
+                batch.extend(noted.and_then(|call| self.notes.take(call)));
+                batch.push(queued);
+            }
+        }
+        batch.extend(self.notes.take_due(self.settings.batch));
+    }
+
     async fn carry_out(&mut self, batch: Vec<Queued>) {
         let batch: Vec<Queued> = batch
             .into_iter()
@@ -399,8 +413,10 @@ impl Lane {
             Ok(answers) => {
                 crash::point("batch committed");
                 for (queued, answer) in batch.into_iter().zip(answers) {
-                    if let (Ask::End { id, .. }, Answer::Ended(Ok(_))) = (&queued.op.ask, &answer) {
-                        self.notes.forget(*id);
+                    if let (Ask::End { id, .. }, Answer::Ended(Ok(Some(_)))) =
+                        (&queued.op.ask, &answer)
+                    {
+                        drop(self.notes.take(*id));
                     }
                     self.tell(queued, answer);
                 }
