@@ -172,7 +172,7 @@ impl Tap {
         self.note_name(whole.model);
         self.note_response(whole.id);
         self.report(whole.usage);
-        self.recount(whole.output);
+        self.recount(whole.output.or(whole.content));
         self.truncated = whole.is_truncated();
         let Some(answer) = answer.filter(|raw| raw.get() != "null") else {
             return match whole.error {
@@ -846,6 +846,14 @@ mod tests {
                 "{body}"
             );
         }
+        let searched = br#"{"content":[{"type":"server_tool_use","name":"web_search","id":"s","input":{"query":"q"}}]}"#;
+        let mut tap = Tap::new(Messages);
+        assert_eq!(tap.see_whole(searched), Seen::End);
+        assert_eq!(
+            tap.metered(99).tokens.web_searches,
+            1,
+            "nobody else says so"
+        );
         let mut tap = Tap::new(Chat);
         assert_eq!(tap.see_whole(b"<html>"), Seen::Garbage);
         assert!(matches!(
