@@ -517,6 +517,65 @@ async fn only_an_answer_that_may_be_long_is_asked_for_as_a_stream() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_only_streams_is_asked_for_a_stream_after_all() {
+    let gate = Gate::open().await;
+    let refusals = [
+        json!({"error": {"message": "This model only support stream mode, please enable the stream parameter.",
+                         "type": "invalid_request_error", "code": "invalid_parameter_error"}}),
+        json!({"detail": "Stream must be set to true"}),
+    ];
+    let ways = PAIRS.into_iter().zip(refusals.iter().cycle());
+
+    for (number, (pair, refusal)) in (1_u64..).zip(ways) {
+        let answered = format!(
+            "translate/{}/streams/03_parallel_tools/upstream.sse",
+            pair.name
+        );
+        let upstream = Upstream::start([Answer::json(400, refusal), stream(&sample(&answered))]);
+        serve(&gate, pair, &upstream, pair.name).await;
+
+        let answer = gate.post(pair.client, &request(pair, pair.name, false));
+
+        let answer = answer.send().await.expect("an answer");
+        let status = answer.status();
+        let told = answer.text().await.expect("a body");
+        assert_eq!(status, 200, "{}: {told}", pair.name);
+        assert!(told.contains("Oslo") && told.contains("Rome"), "{told}");
+        let asked: Vec<_> = upstream
+            .requests()
+            .iter()
+            .map(|asked| asked.body["stream"].as_bool().unwrap_or(false))
+            .collect();
+        assert_eq!(asked, [false, true], "{}", pair.name);
+        let row = gate.ended(number).await.pop().expect("a row");
+        assert!(row.charge.is_positive(), "{}", pair.name);
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_speaks_of_streams_is_told_once_it_is_repeated() {
+    let gate = Gate::open().await;
+    let refusal = json!({"error": {"message": "The stream of tools is odd", "type": "invalid_request_error"}});
+    for (pair, streamed) in PAIRS.into_iter().zip([false, true].into_iter().cycle()) {
+        let upstream = Upstream::start([Answer::json(400, &refusal)]);
+        serve(&gate, pair, &upstream, pair.name).await;
+
+        let answer = gate.post(pair.client, &request(pair, pair.name, streamed));
+
+        let answer = answer.send().await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{}", pair.name);
+        let told = answer.text().await.expect("a body");
+        assert!(told.contains("The stream of tools is odd"), "{told}");
+        let tries = if streamed { 1 } else { 2 };
+        assert_eq!(upstream.requests().len(), tries, "{}", pair.name);
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_fails_in_mid_stream_is_told_in_the_callers_protocol() {
     let gate = Gate::open().await;
     let mut calls = 0;

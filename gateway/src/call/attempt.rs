@@ -18,7 +18,7 @@ use super::{
     cooldown::Severity,
     events::{Events, whole},
     fault::{Refused, refused},
-    foreign::{self, Crossing},
+    foreign::{self, Crossing, Without},
     quirk,
     secret::Secrets,
 };
@@ -116,8 +116,9 @@ async fn ask(
         .models
         .get(&call.model.id)
         .map_or(call.model.name.as_str(), String::as_str);
-    let mut crossing = foreign::cross(gateway, call, channel, upstream_model);
+    let mut without = Without::default();
     loop {
+        let crossing = foreign::cross(gateway, call, (channel, upstream_model), without);
         let dropped = crossing
             .as_ref()
             .map(|crossing| crossing.dropped.as_slice());
@@ -147,10 +148,9 @@ async fn ask(
         }
         match refused(call, credential, crossing.as_ref(), reply).await {
             Refused::Outcome(outcome) => return *outcome,
-            // Only once: the next request has none that could be refused.
-            Refused::Thoughts => {
-                crossing = foreign::without_thoughts(gateway, call, channel, upstream_model);
-            }
+            // Each only once: the next request has none that could be refused.
+            Refused::Thoughts => without.thoughts = true,
+            Refused::Whole => without.whole = true,
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Refused {
     Outcome(Box<Outcome>),
     /// The upstream will not have its own earlier thoughts back; without them it may take the request.
     Thoughts,
+    /// The upstream answers in a stream or not at all.
+    Whole,
 }
 
 /// Sorts an error answer: the caller's fault passes through in full, an account's fault never does.
@@ -55,6 +57,12 @@ pub(super) async fn refused(
         && failure.as_ref().is_some_and(foreign::refuses_thoughts);
     if stale {
         return Refused::Thoughts;
+    }
+    let only_streams = crossing.is_some_and(|crossing| !crossing.streamed)
+        && matches!(status, 400 | 422)
+        && foreign::refuses_whole(&body);
+    if only_streams {
+        return Refused::Whole;
     }
     let failed = |secret_refused, severity| Failed {
         severity,

@@ -110,55 +110,42 @@ pub(super) struct Crossing {
     pub(super) has_thoughts: bool,
 }
 
+/// What an upstream has refused of a call that was written for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Without {
+    /// Thoughts of earlier answers, which it does not know any more.
+    pub(super) thoughts: bool,
+    /// A whole answer: it only streams.
+    pub(super) whole: bool,
+}
+
 /// Writes a call for a channel; nothing where it goes in its own protocol.
 pub(super) fn cross(
     gateway: &Gateway,
     call: &Call,
-    channel: &Channel,
-    upstream_model: &str,
+    (channel, upstream_model): (&Channel, &str),
+    without: Without,
 ) -> Option<Crossing> {
     let upstream = way(channel, call.protocol, &call.model, call.compaction)
         .filter(|upstream| *upstream != call.protocol)?;
     let request = call.foreign.as_ref()?;
-    Some(write(
-        gateway,
-        call,
-        channel,
-        upstream,
-        upstream_model,
-        request,
-    ))
-}
-
-/// The same call without the thoughts of earlier answers, for an upstream that does not know them any more.
-pub(super) fn without_thoughts(
-    gateway: &Gateway,
-    call: &Call,
-    channel: &Channel,
-    upstream_model: &str,
-) -> Option<Crossing> {
-    let upstream = way(channel, call.protocol, &call.model, call.compaction)?;
-    let mut request = Request::clone(call.foreign.as_ref()?);
+    let to = (channel, upstream, upstream_model);
+    if !without.thoughts {
+        return Some(write(gateway, call, to, request, without.whole));
+    }
+    let mut request = Request::clone(request);
     for turn in &mut request.turns {
         turn.parts.retain(|part| !matches!(part, Part::Thought(_)));
     }
-    Some(write(
-        gateway,
-        call,
-        channel,
-        upstream,
-        upstream_model,
-        &request,
-    ))
+    Some(write(gateway, call, to, &request, without.whole))
 }
 
 fn write(
     gateway: &Gateway,
     call: &Call,
-    channel: &Channel,
-    upstream: Protocol,
-    upstream_model: &str,
+    (channel, upstream, upstream_model): (&Channel, Protocol, &str),
     request: &Request,
+    must_stream: bool,
 ) -> Crossing {
     let carriers = Carriers {
         master: gateway.inner.config.master.clone(),
@@ -166,8 +153,10 @@ fn write(
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
     let names = Names::of(request);
-    let streamed =
-        call.reading.streamed || request.compaction.is_some() || call.output_limit > SHORT_OUTPUT;
+    let streamed = must_stream
+        || call.reading.streamed
+        || request.compaction.is_some()
+        || call.output_limit > SHORT_OUTPUT;
     let target = Target {
         protocol: upstream,
         model: upstream_model,
@@ -224,6 +213,14 @@ pub(super) fn refuses_thoughts(failure: &Failure) -> bool {
     failure.code == "invalid_encrypted_content"
         || (message.contains("signature") && message.contains("thinking"))
         || message.contains("bound to a different conversation")
+}
+
+/// Whether an upstream that was asked for a whole answer wants to stream it: some models are served in no other way, and
+/// each provider has its own words for that. A word that means something else costs one more request.
+pub(super) fn refuses_whole(body: &[u8]) -> bool {
+    const WORD: &[u8] = b"stream";
+    body.windows(WORD.len())
+        .any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
 /// The upstream's refusal of a request in the words of the caller's protocol.
