@@ -9,7 +9,7 @@ use outbound::Outbound;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Budget, Cooldowns, Loads, Memory, Pins, Rates, Repeats, Strangers, Turns},
+    call::{Budget, Claims, Cooldowns, Loads, Memory, Pins, Rates, Repeats, Strangers, Turns},
     caller::Callers,
     catalog::Catalog,
     error::Links,
@@ -106,6 +106,7 @@ pub(crate) struct Inner {
     pub(crate) refusals: Refusals,
     pub(crate) memory: Memory,
     pub(crate) pins: Pins,
+    pub(crate) claims: Claims,
     pub(crate) repeats: Repeats,
     pub(crate) strangers: Strangers,
     pub(crate) links: Links,
@@ -141,6 +142,7 @@ impl Gateway {
                 refusals: Refusals::default(),
                 memory: Memory::default(),
                 pins: Pins::default(),
+                claims: Claims::default(),
                 repeats: Repeats::default(),
                 strangers: Strangers::default(),
                 rates: Rates::default(),

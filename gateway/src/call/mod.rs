@@ -37,6 +37,7 @@ pub(crate) use count::count;
 pub(crate) use handle::answer;
 pub(crate) use load::Loads;
 pub(crate) use memory::Memory;
+pub(crate) use once::Claims;
 use once::Once;
 use pin::Pin;
 pub(crate) use pin::Pins;

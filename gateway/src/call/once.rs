@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use entity::{
-    Credits, HoldId, KeyId, Scoped, Timestamp, Tx,
+    Credits, HoldId, KeyId, Scoped, TenantId, Timestamp, Tx,
     call_claim::{Column, Entity, Model},
     hold,
     retention::CALL_CLAIM_KEPT,
@@ -19,8 +19,9 @@ use sea_orm::{
     sea_query::OnConflict,
 };
 use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{Call, admit::Request, refusal::minute};
+use super::{Call, admit::Request, client::Client, refusal::minute};
 use crate::{
     error::{Code, Refusal},
     gateway::Gateway,
@@ -131,12 +132,68 @@ enum Standing {
     Free,
 }
 
-/// Claims the request's `Idempotency-Key` for this call, where it has one.
-pub(super) async fn claim(gateway: &Gateway, call: &Call) -> Result<(), Refusal> {
+/// Turns at the claims. Each is a write of its own, so whoever sends many calls at once waits behind himself, and keeps
+/// neither others' claims nor what else is written waiting.
+#[derive(Debug)]
+pub(crate) struct Claims([Queue; QUEUES]);
+
+/// Tenants in one of these wait for each other, which is seldom and no harm.
+const QUEUES: usize = 64;
+/// Claims of one queue that are written at once.
+const AT_ONCE: usize = 2;
+/// Calls of one queue that may wait, each with its body in memory.
+const WAITING_MAX: usize = 512;
+
+#[derive(Debug)]
+struct Queue {
+    writing: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Queue {
+            writing: Semaphore::new(AT_ONCE),
+            waiting: Semaphore::new(WAITING_MAX),
+        }))
+    }
+}
+
+impl Claims {
+    /// Waits for the tenant's turn; none where too many wait already.
+    async fn turn(&self, tenant: TenantId) -> Option<SemaphorePermit<'_>> {
+        let queue = self.of(tenant)?;
+        let _place = queue.waiting.try_acquire().ok()?;
+        queue.writing.acquire().await.ok()
+    }
+
+    /// As [`Claims::turn`], for claims that are given up: there is no more of them than of those that were written.
+    async fn last_turn(&self, tenant: TenantId) -> Option<SemaphorePermit<'_>> {
+        self.of(tenant)?.writing.acquire().await.ok()
+    }
+
+    fn of(&self, tenant: TenantId) -> Option<&Queue> {
+        let queues = u128::try_from(self.0.len()).ok()?;
+        let place = tenant.uuid().as_u128().checked_rem(queues)?;
+        self.0.get(usize::try_from(place).ok()?)
+    }
+}
+
+/// Claims the request's `Idempotency-Key` for this call, where it has one. Fails with what its client is told; with nothing
+/// where the client has gone before it was the call's turn.
+pub(super) async fn claim(
+    gateway: &Gateway,
+    call: &Call,
+    client: &Client,
+) -> Result<(), Option<Refusal>> {
     let Some(once) = call.once else {
         return Ok(());
     };
     let inner = &gateway.inner;
+    let _turn = tokio::select! {
+        turn = inner.claims.turn(call.caller.key.tenant_id) => turn.ok_or_else(|| Some(unread()))?,
+        () = client.gone_for(Duration::ZERO) => return Err(None),
+    };
     let row = Model {
         id: call.visit.id,
         tenant_id: call.caller.key.tenant_id,
@@ -150,22 +207,23 @@ pub(super) async fn claim(gateway: &Gateway, call: &Call) -> Result<(), Refusal>
         .db
         .write_aside(move |tx| Box::pin(take(tx, row, now)))
         .await;
-    match taken {
-        Ok(Taken::Ours) => Ok(()),
-        Ok(Taken::Earlier { id, standing }) => Err(told(id, standing, now)),
-        Ok(Taken::OtherRequest { id }) => Err(Refusal::new(
+    let refusal = match taken {
+        Ok(Taken::Ours) => return Ok(()),
+        Ok(Taken::Earlier { id, standing }) => told(id, standing, now),
+        Ok(Taken::OtherRequest { id }) => Refusal::new(
             Code::IdempotencyKeyReused,
             format!(
                 "This {HEADER} came with another request before (call {id}). Send another one with this request."
             ),
-        )),
-        Ok(Taken::Contended) => Err(unread()),
+        ),
+        Ok(Taken::Contended) => unread(),
         Err(error) => {
             let error: DbErr = error;
             tracing::error!(request.id = %call.visit.id, %error, "an idempotency key could not be claimed");
-            Err(unread())
+            unread()
         }
-    }
+    };
+    Err(Some(refusal))
 }
 
 /// Gives the claim up where no hold came of it, so that the next request with the header is served at once.
@@ -174,6 +232,7 @@ pub(super) async fn release(gateway: &Gateway, call: &Call) {
         return;
     }
     let (id, tenant) = (call.visit.id, call.caller.key.tenant_id);
+    let _turn = gateway.inner.claims.last_turn(tenant).await;
     let gone: Result<_, DbErr> = gateway
         .inner
         .db
@@ -320,6 +379,9 @@ fn unread() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use sea_orm::prelude::Uuid;
+
     use super::*;
 
     #[test]
@@ -348,6 +410,32 @@ mod tests {
         assert_eq!(header_digest(one, b"a"), header_digest(one, b"a"));
         assert_ne!(header_digest(one, b"a"), header_digest(other, b"a"));
         assert_ne!(header_digest(one, b"a"), header_digest(one, b"b"));
+    }
+
+    #[test]
+    fn whoever_claims_much_at_once_waits_behind_himself_and_is_told_when_too_many_wait() {
+        let claims = Claims::default();
+        let (many, other) = (
+            TenantId::from_uuid(Uuid::from_u128(1)),
+            TenantId::from_uuid(Uuid::from_u128(2)),
+        );
+        let turn = |tenant| claims.turn(tenant).now_or_never().flatten();
+
+        let mut writing: Vec<_> = (0..AT_ONCE).map(|_| turn(many).expect("a turn")).collect();
+        let mut waiting: Vec<_> = (0..WAITING_MAX)
+            .map(|_| Box::pin(claims.turn(many)))
+            .collect();
+        for wait in &mut waiting {
+            assert!(wait.now_or_never().is_none(), "it waits");
+        }
+        let too_many = claims.turn(many).now_or_never();
+        let others = turn(other);
+        drop(writing.pop());
+        let next = waiting.first_mut().and_then(FutureExt::now_or_never);
+
+        assert!(matches!(too_many, Some(None)));
+        assert!(others.is_some());
+        assert!(matches!(next, Some(Some(_))));
     }
 
     #[test]

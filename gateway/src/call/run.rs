@@ -38,8 +38,10 @@ const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 /// Makes the call.
 pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     let inner = &gateway.inner;
-    if let Err(refusal) = once::claim(&gateway, &call).await {
-        refuse(&gateway, &call, &mut client, refusal);
+    if let Err(refusal) = once::claim(&gateway, &call, &client).await {
+        if let Some(refusal) = refusal {
+            refuse(&gateway, &call, &mut client, refusal);
+        }
         return;
     }
     let Some(mut hold) = held(&gateway, &call, &mut client).await else {
