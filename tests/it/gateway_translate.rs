@@ -1,7 +1,7 @@
 //! Any client on any upstream: what each of the six pairs of protocols makes of requests, answers, streams and errors,
 //! and that the charge is the price of what the upstream itself reports.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use entity::{
     Platform,
@@ -11,6 +11,7 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::{
     gate::{CACHED_NANOS, Gate, INPUT_NANOS, OUTPUT_NANOS, WRITTEN_NANOS, refusal},
@@ -572,6 +573,30 @@ async fn a_refusal_that_speaks_of_streams_is_told_once_it_is_repeated() {
         assert_eq!(upstream.requests().len(), tries, "{}", pair.name);
         upstream.stop().await;
     }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_never_answers_is_given_up_while_its_caller_still_waits() {
+    let gate = Gate::open_with(|config| {
+        config.first_byte = Duration::from_millis(100);
+        config.idle = Duration::from_millis(100);
+    })
+    .await;
+    let upstream = Upstream::start([Answer::json(200, &whole_answer(MESSAGES)).wait_first()]);
+    gate.add_upstream(Kind::Anthropic, &upstream.base, "silent")
+        .await;
+    let request = json!({"model": "silent", "max_completion_tokens": 4,
+        "messages": [{"role": "user", "content": "hi"}]});
+
+    let answer = gate.post(CHAT, &request).send();
+
+    let answer = timeout(Duration::from_secs(20), answer).await;
+    let answer = answer.expect("in time").expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert_eq!(upstream.requests()[0].body["stream"], Value::Null);
+    upstream.release();
+    upstream.stop().await;
     gate.finish().await;
 }
 

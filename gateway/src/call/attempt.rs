@@ -25,7 +25,7 @@ use super::{
 use crate::{
     catalog::{Channel, Credential, Upstream, endpoint},
     error::Refusal,
-    gateway::Gateway,
+    gateway::{Config, Gateway},
     sandbox,
     translate::{Compaction, without_carriers},
     wire::{
@@ -196,10 +196,10 @@ async fn send(
             } else {
                 body
             };
-            let limit = if streamed(call, crossing) {
-                config.first_byte
-            } else {
-                config.whole_answer
+            let limit = match crossing {
+                _ if streamed(call, crossing) => config.first_byte,
+                Some(_) => short_answer(config, call.output_limit),
+                None => config.whole_answer,
             };
             let answer = gateway
                 .inner
@@ -224,6 +224,17 @@ async fn send(
             })
         }
     }
+}
+
+/// How long an upstream may take for an answer of so few tokens: as long as its stream might take to begin and be silent
+/// once, and then to come slowly. Whoever waits for it shall not have gone by the time another channel is asked.
+fn short_answer(config: &Config, tokens: u64) -> Duration {
+    const SLOW_TOKEN: Duration = Duration::from_millis(250);
+    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+    let begun = config.first_byte.saturating_add(config.idle);
+    begun
+        .saturating_add(SLOW_TOKEN.saturating_mul(tokens))
+        .min(config.whole_answer)
 }
 
 /// The endpoint of the upstream. One that speaks the caller's own protocol makes a conversation short itself.
