@@ -60,6 +60,10 @@ impl Splitter {
         if self.buffer.len() > self.limit {
             return Err(FrameTooLarge(self.limit));
         }
+        if self.buffer.is_empty() {
+            // A stream that waits for more holds no memory of what it has handed on.
+            self.buffer = BytesMut::new();
+        }
         Ok(None)
     }
 
