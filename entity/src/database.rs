@@ -99,7 +99,7 @@ impl Database {
         };
         let ordinary = writers.saturating_sub(RESERVED_FOR_LANES).max(1);
         let writer = sea_orm::Database::connect(options(&settings.url, writers, false)).await?;
-        let reader = sea_orm::Database::connect(options(&settings.url, readers, sqlite)).await?;
+        let reader = sea_orm::Database::connect(options(&settings.url, readers, true)).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 reader,
@@ -296,7 +296,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn options(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
+fn options(url: &str, connections: u32, is_reader: bool) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     let says_tls = url.contains("sslmode");
     options
@@ -316,7 +316,7 @@ fn options(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
-                .read_only(read_only)
+                .read_only(is_reader)
                 .pragma("wal_autocheckpoint", "4000")
                 .statement_cache_capacity(STATEMENTS)
                 // Rows of a statement that may wait to be fetched: a lane's batch reads a few hundred at most.
@@ -329,10 +329,14 @@ fn options(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
             } else {
                 postgres
             };
+            // Whatever is written begins at a key. A plan made while a table was small would read all of it later: whether
+            // a call is there already is asked of `usage` by every batch, and a new book grows by the second.
+            let seq_scans = if is_reader { "on" } else { "off" };
             postgres
                 .application_name("tollgate")
                 .statement_cache_capacity(STATEMENTS)
                 .options([
+                    ("enable_seqscan", seq_scans),
                     ("lock_timeout", "10s"),
                     ("statement_timeout", "60s"),
                     ("idle_in_transaction_session_timeout", "60s"),
