@@ -329,18 +329,21 @@ fn options(url: &str, connections: u32, is_reader: bool) -> ConnectOptions {
             } else {
                 postgres
             };
-            // Whatever is written begins at a key. A plan made while a table was small would read all of it later: whether
-            // a call is there already is asked of `usage` by every batch, and a new book grows by the second.
-            let seq_scans = if is_reader { "on" } else { "off" };
-            postgres
+            let postgres = postgres
                 .application_name("tollgate")
                 .statement_cache_capacity(STATEMENTS)
                 .options([
-                    ("enable_seqscan", seq_scans),
                     ("lock_timeout", "10s"),
                     ("statement_timeout", "60s"),
                     ("idle_in_transaction_session_timeout", "60s"),
-                ])
+                ]);
+            if is_reader {
+                return postgres;
+            }
+            // Whatever is written begins at a key. A plan made while a table was small would read all of it later: whether
+            // a call is there already is asked of `usage` by every batch, and a new book grows by the second. Where no
+            // index fits, the plan then looks so costly that the server would compile it, which takes most of its time.
+            postgres.options([("enable_seqscan", "off"), ("jit", "off")])
         });
     if url.starts_with("sqlite:") {
         options

@@ -486,8 +486,11 @@ async fn one_at_a_time(gate: &Gate) {
         .expect("limits are set");
 }
 
-#[tokio::test]
-async fn who_hangs_up_before_the_call_was_sent_may_ask_again_at_once() {
+/// A call, or the wait for it.
+type Sending = tokio::task::JoinHandle<reqwest::Result<Response>>;
+
+/// A call that runs, and one with a key that waits for its turn behind it.
+async fn one_waits_behind_another() -> (Gate, Upstream, Sending, Sending) {
     let (gate, upstream) = opened_with([answered().wait_first(), answered()], |config| {
         config.patience = Duration::from_secs(20);
     })
@@ -501,6 +504,12 @@ async fn who_hangs_up_before_the_call_was_sent_may_ask_again_at_once() {
     let waiting = tokio::spawn(once(&gate, "real").send());
     gate.until("the second waits", || async { gate.lanes.waiting() == 1 })
         .await;
+    (gate, upstream, running, waiting)
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_call_was_sent_may_ask_again_at_once() {
+    let (gate, upstream, running, waiting) = one_waits_behind_another().await;
     assert_eq!(claims(&gate).await.len(), 1);
 
     waiting.abort();
@@ -527,19 +536,7 @@ async fn who_hangs_up_before_the_call_was_sent_may_ask_again_at_once() {
 
 #[tokio::test]
 async fn a_hold_that_comes_long_after_its_claim_is_given_back() {
-    let (gate, upstream) = opened_with([answered().wait_first(), answered()], |config| {
-        config.patience = Duration::from_secs(20);
-    })
-    .await;
-    one_at_a_time(&gate).await;
-    let running = tokio::spawn(gate.post(CHAT, &asking("real")).send());
-    gate.until("the first call runs", || async {
-        upstream.requests().len() == 1
-    })
-    .await;
-    let waiting = tokio::spawn(once(&gate, "real").send());
-    gate.until("the second waits", || async { gate.lanes.waiting() == 1 })
-        .await;
+    let (gate, upstream, running, waiting) = one_waits_behind_another().await;
 
     gate.clock.advance(Duration::from_secs(61));
     upstream.release();

@@ -1,7 +1,7 @@
 //! The pure core of the ledger: what a hold, a settlement, an extension or an expiry does to a wallet.
 //!
 //! A [`Wallet`] is one wallet's rows in memory, locked by whoever loaded them. Its methods decide and change
-//! it, without I/O, clock or floats; [`Wallet::into_changes`] is what to write. A refused operation leaves it
+//! it, without I/O, clock or floats; [`Wallet::take_changes`] is what to write. A refused operation leaves it
 //! as it was. The seam is here: where a lane keeps wallets, and how it writes them, is its own affair.
 
 mod ask;

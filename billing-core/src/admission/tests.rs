@@ -322,7 +322,7 @@ proptest! {
             scene.adds_up();
         }
         let row = scene.wallet.row().clone();
-        let changes = scene.wallet.into_changes(NOW).expect("rows that agree");
+        let changes = scene.wallet.take_changes(NOW).expect("rows that agree");
         let charged: i64 = changes.usages.iter().map(|call| call.charge.nanos()).sum();
         prop_assert_eq!(row.posted.nanos() - row.debt.nanos(), granted - charged);
         prop_assert_eq!(changes.entries.iter().map(|entry| entry.amount).sum::<i64>(), 0);

@@ -207,18 +207,11 @@ impl Wallet {
         self.ended.get(&id).map(Settled::from)
     }
 
-    /// What has to be written. Everything is as of `now`; the wallet's `seq` moves by one.
+    /// What has to be written. Everything is as of `now`; the wallet's `seq` moves by one. What is left is the wallet as it
+    /// stands once they are written.
     ///
     /// # Errors
-    /// When the rows contradict each other, naming one.
-    pub fn into_changes(mut self, now: Timestamp) -> Result<Changes, DbErr> {
-        self.take_changes(now)
-    }
-
-    /// As [`Wallet::into_changes`]; what is left is the wallet as it stands once they are written.
-    ///
-    /// # Errors
-    /// As [`Wallet::into_changes`]; the wallet is then of no use.
+    /// When the rows contradict each other, naming one; the wallet is then of no use.
     pub fn take_changes(&mut self, now: Timestamp) -> Result<Changes, DbErr> {
         let mut changes = Changes::default();
         if mem::take(&mut self.changed) {

@@ -110,7 +110,7 @@ fn a_month_of_the_line_counts_what_the_line_gives_and_not_what_lots_give() {
 
     assert_eq!((held, grown), (35, Some(20)));
     let changes = wallet
-        .into_changes(crate::scene::NOW)
+        .take_changes(crate::scene::NOW)
         .expect("rows that agree");
     assert_eq!(counted(&changes), [(line, 0, 25)]);
 }

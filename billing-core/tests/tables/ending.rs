@@ -49,7 +49,7 @@ fn a_call_that_nobody_ended_is_written_as_its_last_note_says() {
         .expire(order.id, "gpt-5", NOW.plus(TTL))
         .expect("an answer");
 
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     let [call] = changes.usages.as_slice() else {
         panic!("one call ended");
     };

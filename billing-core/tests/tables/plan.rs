@@ -35,7 +35,7 @@ fn a_plan_pays_as_far_as_its_window_goes_and_the_rest_of_the_wallet_pays_on() {
         .settle(id, &settlement(130), "gpt-5")
         .expect("settled");
 
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     assert_eq!(
         counted(&changes),
         [(plan.uuid(), 100, 0)],
@@ -55,7 +55,7 @@ fn a_plan_that_pays_a_part_counts_its_part_of_what_grows() {
     let (id, _) = scene.hold(&mut wallet, 20, 20).expect("held");
     assert_eq!(scene.grow(&mut wallet, id, 30, 1), Some(30));
 
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     assert_eq!(
         counted(&changes),
         [(plan.uuid(), 0, 30)],
@@ -87,7 +87,7 @@ fn a_plan_that_governs_counts_all_of_a_call_and_lets_no_more_through() {
         .settle(id, &settlement(130), "gpt-5")
         .expect("settled");
 
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     assert_eq!(
         counted(&changes),
         [(plan.uuid(), 130, 0)],
@@ -135,7 +135,7 @@ fn calls_are_counted_by_the_call_and_one_that_cost_nothing_is_none() {
         .settle(again, &settlement(0), "gpt-5")
         .expect("settled");
 
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     assert_eq!(counted(&changes), [(plan.uuid(), 2, 0)]);
     assert_eq!(
         changes.usage_windows.len(),
@@ -195,7 +195,7 @@ fn a_lot_that_nothing_happened_to_is_not_written() {
 
     assert_eq!(
         wallet
-            .into_changes(NOW)
+            .take_changes(NOW)
             .expect("rows that agree")
             .lots
             .len(),
@@ -235,6 +235,6 @@ fn a_plan_counts_what_its_lots_give_and_not_what_the_call_holds() {
 
     scene.hold(&mut wallet, 60, 60).expect("held");
 
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     assert_eq!(counted(&changes), [(plan.uuid(), 0, 30)]);
 }

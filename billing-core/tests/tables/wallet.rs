@@ -14,7 +14,7 @@ fn each_drawing_of_a_call_has_its_number() {
     let _ = scene.grow(&mut wallet, id, 5, 5).expect("grown");
     let _ = scene.grow(&mut wallet, id, 5, 5).expect("grown again");
 
-    let changes = wallet.clone().into_changes(NOW).expect("rows that agree");
+    let changes = wallet.clone().take_changes(NOW).expect("rows that agree");
     let drawn: Vec<_> = changes
         .hold_allocations
         .iter()
@@ -25,7 +25,7 @@ fn each_drawing_of_a_call_has_its_number() {
     wallet
         .settle(id, &settlement(30), "gpt-5")
         .expect("settled");
-    let changes = wallet.into_changes(NOW).expect("rows that agree");
+    let changes = wallet.take_changes(NOW).expect("rows that agree");
     let paid: Vec<_> = changes
         .usage_allocations
         .iter()

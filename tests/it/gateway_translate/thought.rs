@@ -1,0 +1,186 @@
+//! Thoughts and freeform tools, which one protocol has and another has not: there and back again.
+
+use entity::channel::Kind;
+use serde_json::{Value, json};
+
+use super::{CHAT, MESSAGES, RESPONSES, events, sample, sample_json, stream, whole_answer};
+use crate::support::{
+    gate::{Gate, INPUT_NANOS, OUTPUT_NANOS},
+    upstream::{Answer, Upstream},
+};
+
+#[tokio::test]
+async fn thoughts_come_back_to_the_upstream_that_had_them_and_go_nowhere_else() {
+    let gate = Gate::open().await;
+    let thinking = sample("translate/messages_to_responses/streams/07_reasoning_tool/upstream.sse");
+    let stale = json!({"error": {"message": "Could not be verified.", "type": "invalid_request_error",
+                                 "code": "invalid_encrypted_content"}});
+    let openai = Upstream::start([
+        stream(&thinking),
+        Answer::json(200, &whole_answer(RESPONSES)),
+        Answer::json(400, &stale),
+        Answer::json(200, &whole_answer(RESPONSES)),
+    ]);
+    let anthropic = Upstream::start([Answer::json(200, &whole_answer(MESSAGES))]);
+    gate.add_upstream(Kind::Openai, &openai.base, "o").await;
+    gate.add_upstream(Kind::Anthropic, &anthropic.base, "a")
+        .await;
+    let first = json!({"model": "o", "max_tokens": 900, "stream": true, "thinking": {"type": "adaptive"},
+                       "messages": [{"role": "user", "content": "weather?"}]});
+
+    let text = gate
+        .post(MESSAGES, &first)
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("a body");
+
+    let carrier = events(&text)
+        .iter()
+        .find_map(|event| event["delta"]["signature"].as_str().map(str::to_owned))
+        .expect("a signature");
+    assert!(
+        carrier.starts_with("gw1.") && !carrier.contains("gAAAA"),
+        "{carrier}"
+    );
+    let second = |model: &str| {
+        json!({"model": model, "max_tokens": 900, "thinking": {"type": "adaptive"}, "messages": [
+            {"role": "user", "content": "weather?"},
+            {"role": "assistant", "content": [{"type": "thinking", "thinking": "Need weather.", "signature": carrier},
+                {"type": "tool_use", "id": "call_R", "name": "get_weather", "input": {"city": "Oslo"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_R", "content": "4 C"}]}]})
+    };
+    for model in ["o", "o", "a"] {
+        let answer = gate
+            .post(MESSAGES, &second(model))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+
+    let inputs: Vec<Value> = openai
+        .requests()
+        .into_iter()
+        .map(|asked| asked.body["input"].clone())
+        .collect();
+    let thoughts = |input: &Value| -> Vec<Value> {
+        let items = input.as_array().expect("items").iter();
+        items
+            .filter(|item| item["type"] == "reasoning")
+            .cloned()
+            .collect()
+    };
+    let native = events(&thinking)
+        .iter()
+        .find_map(|event| {
+            event["item"]["encrypted_content"]
+                .as_str()
+                .map(str::to_owned)
+        })
+        .expect("opaque state");
+    assert_eq!(inputs.len(), 4);
+    assert_eq!(thoughts(&inputs[1])[0]["encrypted_content"], native);
+    assert_eq!(thoughts(&inputs[2]).len(), 1);
+    assert!(
+        thoughts(&inputs[3]).is_empty(),
+        "refused once, they are left out"
+    );
+    let passed = anthropic
+        .requests()
+        .pop()
+        .expect("one request")
+        .body
+        .to_string();
+    assert!(
+        !passed.contains("gw1.") && passed.contains("call_R"),
+        "{passed}"
+    );
+    openai.stop().await;
+    anthropic.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn thoughts_that_a_chat_caller_cannot_send_back_are_kept_for_it() {
+    let gate = Gate::open().await;
+    let thinking = sample("translate/chat_to_messages/streams/07_reasoning_tool/upstream.sse");
+    let whole = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [
+            {"type": "thinking", "thinking": "Need weather.", "signature": "EqQB-sig"},
+            {"type": "tool_use", "id": "toolu_R", "name": "get_weather", "input": {"city": "Oslo"}}],
+        "stop_reason": "tool_use", "usage": {"input_tokens": 100, "output_tokens": 10}});
+    let ways = [
+        ("streamed", true, stream(&thinking)),
+        ("collected", false, stream(&thinking)),
+        ("whole", false, Answer::json(200, &whole)),
+    ];
+    for (way, streamed, answer) in ways {
+        let upstream = Upstream::start([answer, Answer::json(200, &whole_answer(MESSAGES))]);
+        let model = format!("claude-{way}");
+        gate.add_upstream(Kind::Anthropic, &upstream.base, &model)
+            .await;
+        let mut request = json!({"model": model, "stream": streamed,
+                                 "messages": [{"role": "user", "content": "weather?"}]});
+
+        let first = gate.post(CHAT, &request).send().await.expect("an answer");
+        assert_eq!(first.status(), 200);
+        first.text().await.expect("a body");
+        let said = request["messages"].as_array_mut().expect("messages");
+        said.push(json!({"role": "assistant", "content": null, "tool_calls": [{"id": "toolu_R",
+            "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\":\"Oslo\"}"}}]}));
+        said.push(json!({"role": "tool", "tool_call_id": "toolu_R", "content": "4 C"}));
+        request["stream"] = false.into();
+        let second = gate.post(CHAT, &request).send().await.expect("an answer");
+
+        assert_eq!(second.status(), 200);
+        let asked = upstream.requests().pop().expect("two requests");
+        assert_eq!(
+            asked.body["messages"][1]["content"][0],
+            json!({"type": "thinking", "thinking": "Need weather.", "signature": "EqQB-sig"}),
+            "{way}"
+        );
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn freeform_tools_work_where_the_upstream_knows_functions_only() {
+    let gate = Gate::open().await;
+    let patch = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [
+            {"type": "tool_use", "id": "toolu_1", "name": "apply_patch", "input": {"input": "*** Begin Patch\n*** End Patch"}},
+            {"type": "tool_use", "id": "toolu_2", "name": "mcp__db__query", "input": {}}],
+        "stop_reason": "tool_use", "usage": {"input_tokens": 100, "output_tokens": 10}});
+    let upstream = Upstream::start([Answer::json(200, &patch)]);
+    gate.add_upstream(Kind::Anthropic, &upstream.base, "claude")
+        .await;
+    let mut request = sample_json("translate/responses_to_messages/requests/02_codex/client.json");
+    request["model"] = "claude".into();
+    request["stream"] = false.into();
+
+    let answer = gate
+        .post(RESPONSES, &request)
+        .send()
+        .await
+        .expect("an answer");
+
+    assert_eq!(answer.status(), 200);
+    let body: Value = answer.json().await.expect("JSON");
+    let items = body["output"].as_array().expect("items");
+    assert_eq!(items[0]["type"], "custom_tool_call");
+    assert_eq!(items[0]["input"], "*** Begin Patch\n*** End Patch");
+    assert_eq!(
+        (
+            &items[1]["namespace"],
+            &items[1]["name"],
+            &items[1]["arguments"]
+        ),
+        (&json!("mcp__db__"), &json!("query"), &json!("{}"))
+    );
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(row.charge.nanos(), 100 * INPUT_NANOS + 10 * OUTPUT_NANOS);
+    upstream.stop().await;
+    gate.finish().await;
+}
