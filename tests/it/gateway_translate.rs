@@ -334,7 +334,10 @@ async fn an_upstream_that_fails_in_mid_stream_is_told_in_the_callers_protocol() 
             RESPONSES => sample("native/responses/09_failed.sse"),
             _ => sample(&path),
         };
-        let cut = &broken[..broken.find("Par").expect("a word") + 20];
+        // After the first word, in the middle of the next event.
+        let word = broken.find("Par").expect("a word");
+        let next = broken[word..].find("\n\n").expect("an end") + word + 2;
+        let cut = &broken[..next + 20];
         for (ending, finish) in [
             (broken.as_str(), Finish::UpstreamError),
             (cut, Finish::UpstreamCut),

@@ -30,6 +30,7 @@ mod gateway_model;
 mod gateway_once;
 mod gateway_plan;
 mod gateway_policy;
+mod gateway_report;
 mod gateway_route;
 mod gateway_routing;
 mod gateway_secret;

@@ -90,27 +90,20 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     let foreign = foreign.into_request(&inner.memory);
 
     let (multiplier_ppm, rates) = deal(gateway, &request, group, &model).await?;
-    let input_upper = input_upper(&request.reading, &model);
-    let input_expected = input_expected(&request.reading, input_upper);
     let output_limit = output_limit(&request, &model);
     let output_cap = output_limit.saturating_mul(request.reading.choices);
-    let expected_output = expected_output(gateway, &request, &model, output_cap).await;
-    let counts = Counts {
-        input_upper,
-        input_expected,
-        output_cap,
-        expected_output,
-    };
+    let counts = counts(gateway, &request, &model, output_cap).await;
     let amounts = amounts(&price, &request.reading, counts, multiplier_ppm);
     let Amounts {
         bound,
+        believable,
         amount,
         least,
     } = amounts.map_err(|error| unrated(&model, error))?;
 
     inner
         .rates
-        .admit(&rates, input_expected, inner.clock.now())?;
+        .admit(&rates, counts.input_expected, inner.clock.now())?;
 
     let key = &request.caller.key;
     let order = HoldOrder {
@@ -125,7 +118,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         channel: channels.first().map(|channel| channel.id),
         amount,
         least,
-        expected_output,
+        expected_output: counts.expected_output,
         input_tokens: request.reading.size.estimate,
         output_cap,
         protocol: request.protocol,
@@ -147,9 +140,10 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         model,
         price,
         output_limit,
-        input_expected,
+        input_expected: counts.input_expected,
         rates,
         bound,
+        believable,
         lowered: false,
         channels,
         pinned,
@@ -213,14 +207,27 @@ fn open_channels(
 #[derive(Clone, Copy)]
 struct Counts {
     input_upper: u64,
+    input_most: u64,
     input_expected: u64,
     output_cap: u64,
     expected_output: Option<u64>,
 }
 
-/// What is held for a call: at most, as expected, and how little will do.
+async fn counts(gateway: &Gateway, request: &Request, model: &Model, output_cap: u64) -> Counts {
+    let input_upper = input_upper(&request.reading, model);
+    Counts {
+        input_upper,
+        input_most: input_most(&request.reading, model),
+        input_expected: input_expected(&request.reading, input_upper),
+        output_cap,
+        expected_output: expected_output(gateway, request, model, output_cap).await,
+    }
+}
+
+/// What is held for a call: at most, as expected, and how little will do; and what it may cost at the very most.
 struct Amounts {
     bound: Credits,
+    believable: Credits,
     amount: Credits,
     least: Credits,
 }
@@ -246,6 +253,11 @@ fn amounts(
         searches: reading.searches,
     };
     let bound = bound_ceil(&price.sale, &upper, multiplier_ppm)?;
+    let most = Upper {
+        input: counts.input_most.max(counts.input_upper),
+        ..upper
+    };
+    let believable = bound_ceil(&price.sale, &most, multiplier_ppm)?;
     let search = Tokens {
         web_searches: reading.searches.min(EXPECTED_SEARCHES),
         ..Tokens::default()
@@ -254,6 +266,7 @@ fn amounts(
     let amount = expected(output)?;
     Ok(Amounts {
         bound,
+        believable,
         amount: amount
             .checked_add(search)
             .map_or(bound, |amount| amount.min(bound)),
@@ -387,6 +400,12 @@ fn input_upper(reading: &Reading, model: &Model) -> u64 {
         return window.unwrap_or(UNKNOWN_WINDOW).max(reading.size.estimate);
     }
     window.map_or(reading.size.upper, |window| reading.size.upper.min(window))
+}
+
+/// Input tokens that a report may say: what looks like a picture may have been read as text.
+fn input_most(reading: &Reading, model: &Model) -> u64 {
+    let most = reading.size.most;
+    model.context_window.map_or(most, |window| most.min(window))
 }
 
 /// Input tokens to hold for: the estimate and half as much again. State kept upstream does not show, so it counts as

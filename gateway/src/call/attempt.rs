@@ -53,7 +53,8 @@ pub(super) enum Outcome {
 pub(super) struct Opened {
     pub(super) events: Events,
     pub(super) tap: Tap,
-    pub(super) first: Option<(Frame, Seen)>,
+    /// What has come of it, up to the first part of the answer.
+    pub(super) first: Vec<(Frame, Seen)>,
     /// What no word of the upstream may repeat.
     pub(super) secrets: Secrets,
 }
@@ -318,8 +319,22 @@ fn streams(answer: &Answer) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// Waits for the first event, for a failure there can still be another channel's success. A long silence is let
-/// through, so that the client gets its signs of life.
+/// Events before the first part of an answer that are kept back; no upstream sends as many.
+const MOST_OPENINGS: usize = 64;
+/// How long what may still follow is waited for, once an answer has said why it stops: its usage, and the end of the stream.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a stream may be silent.
+pub(super) fn patience(config: &Config, tap: &Tap) -> Duration {
+    if tap.finished() {
+        LAST_WORDS_WITHIN.min(config.idle)
+    } else {
+        config.idle
+    }
+}
+
+/// Waits for the first part of the answer, for a failure before it can still be another channel's success, and costs
+/// nothing. A long silence is let through, so that the client gets its signs of life.
 async fn open(
     gateway: &Gateway,
     call: &Call,
@@ -332,17 +347,18 @@ async fn open(
         Some(crossing) => Opened {
             events: events.translated(&crossing.translation, &gateway.inner.memory),
             tap: Tap::new(crossing.upstream),
-            first: None,
+            first: Vec::new(),
             secrets,
         },
         None => Opened {
             events,
             tap: Tap::new(call.protocol),
-            first: None,
+            first: Vec::new(),
             secrets,
         },
     };
-    let first = timeout(gateway.inner.config.heartbeat, async {
+    let first = &mut opened.first;
+    let begun = timeout(gateway.inner.config.heartbeat, async {
         loop {
             let frame = match opened.events.next().await {
                 Ok(Some(frame)) => frame,
@@ -353,15 +369,17 @@ async fn open(
                 Seen::Idle => {}
                 Seen::Garbage => return Err("the answer is not in the protocol".to_owned()),
                 Seen::Failure(failure) => return Err(wording(&failure)),
-                seen @ (Seen::Content | Seen::UsageOnly | Seen::End) => return Ok((frame, seen)),
+                Seen::Opening if first.len() < MOST_OPENINGS => first.push((frame, Seen::Opening)),
+                seen => {
+                    first.push((frame, seen));
+                    return Ok(());
+                }
             }
         }
     })
     .await;
-    match first {
-        Ok(Ok(first)) => opened.first = Some(first),
-        Ok(Err(why)) => return Outcome::Failed(passing(why)),
-        Err(_) => {}
+    if let Ok(Err(why)) = begun {
+        return Outcome::Failed(passing(why));
     }
     Outcome::Stream(Box::new(opened))
 }
@@ -382,16 +400,23 @@ async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Rep
                 biased;
                 next = events.next() => next?.ok_or("the answer ended early")?,
                 () = &mut silence => {
-                    if heard.elapsed() >= config.idle {
-                        return Err("the upstream went silent".to_owned());
+                    if heard.elapsed() >= patience(config, &tap) {
+                        if !tap.finished() {
+                            return Err("the upstream went silent".to_owned());
+                        }
+                        events.stop_waiting();
                     }
                     silence.as_mut().reset(heard + config.idle);
                     continue;
                 }
             };
             heard = Instant::now();
-            match tap.see(&frame) {
-                Seen::Idle | Seen::Content | Seen::UsageOnly => {}
+            let seen = tap.see(&frame);
+            if tap.finished() {
+                silence.as_mut().reset(heard + patience(config, &tap));
+            }
+            match seen {
+                Seen::Idle | Seen::Opening | Seen::Content | Seen::UsageOnly => {}
                 Seen::End => return Ok(frame.raw),
                 Seen::Failure(failure) => return Err(wording(&failure)),
                 Seen::Garbage => return Err("an event is not in the protocol".to_owned()),
@@ -457,10 +482,12 @@ async fn read_whole(
     match seen {
         Seen::Failure(failure) => Outcome::Failed(passing(wording(&failure))),
         Seen::Garbage => Outcome::Failed(passing("the answer is not in the protocol".to_owned())),
-        Seen::Idle | Seen::Content | Seen::UsageOnly | Seen::End => Outcome::Whole {
-            body,
-            tap: Box::new(tap),
-        },
+        Seen::Idle | Seen::Opening | Seen::Content | Seen::UsageOnly | Seen::End => {
+            Outcome::Whole {
+                body,
+                tap: Box::new(tap),
+            }
+        }
     }
 }
 
@@ -500,10 +527,14 @@ pub(super) fn forwarded(
     };
     let mut kept = HeaderMap::new();
     for name in names {
-        let value = headers
-            .get(*name)
-            .and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-        if let Some(value) = value {
+        // A list may come in several lines, which mean the same as one.
+        let lines: Vec<&[u8]> = headers
+            .get_all(*name)
+            .map(actix_web::http::header::HeaderValue::as_bytes)
+            .collect();
+        if !lines.is_empty()
+            && let Ok(value) = HeaderValue::from_bytes(&lines.join(&b", "[..]))
+        {
             kept.insert(*name, value);
         }
     }

@@ -26,6 +26,8 @@ use crate::{
 
 /// How much of a hold is used when more is asked for, in hundredths.
 const ASK_AT: i64 = 80;
+/// What a hold grows to where the cost has overtaken it, in hundredths of the cost: it is not asked for more at once.
+const ROOM: i64 = 150;
 /// A hold that was refused more does not ask again before this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a stream waits for its hold to grow.
@@ -102,7 +104,10 @@ impl Cover {
         client_is_gone: bool,
     ) -> Option<Refusal> {
         if !call.lowered && !client_is_gone && Instant::now() >= self.ask_at {
-            self.grow(call, hold).await;
+            self.grow(call, hold, cost).await;
+        }
+        if hold.amount() >= call.bound {
+            return None;
         }
         let expected = call.order.expected_output.unwrap_or(call.order.output_cap);
         let end = if call.lowered {
@@ -115,10 +120,14 @@ impl Cover {
         (cost >= end).then(|| self.exhausted())
     }
 
-    async fn grow(&mut self, call: &Call, hold: &mut Hold) {
+    /// By a step, or by as much more as one event has brought: an upstream may report a long input, or a whole answer, at
+    /// once.
+    async fn grow(&mut self, call: &Call, hold: &mut Hold, cost: Credits) {
         let held = hold.amount();
         let missing = call.bound.checked_sub(held).unwrap_or(Credits::ZERO);
-        let step = call.order.amount.max(part(held, 50)).min(missing);
+        let brought = part(cost, ROOM).checked_sub(held).unwrap_or(Credits::ZERO);
+        let step = call.order.amount.max(part(held, 50)).max(brought);
+        let step = step.min(missing);
         let least = Credits::from_nanos(held.nanos() / LEAST_PART)
             .max(Credits::from_nanos(1))
             .min(step);

@@ -190,6 +190,11 @@ impl Events {
         })
     }
 
+    /// Waits for nothing more, as if the upstream had closed the stream here.
+    pub(super) fn stop_waiting(&mut self) {
+        self.ended = true;
+    }
+
     /// Reads to the end, so that the connection can be used again.
     pub(super) async fn finish(mut self) {
         while !self.ended && self.fault.is_none() {

@@ -87,6 +87,8 @@ pub(crate) struct Call {
     rates: Vec<RateOf>,
     /// The most that the call can cost.
     bound: Credits,
+    /// As `bound`, were all that it sends text to the model: a report of more is not believed.
+    believable: Credits,
     /// The output limit is lower than what the caller asked for, since no more could be paid.
     lowered: bool,
     /// Channels in the order they are tried.

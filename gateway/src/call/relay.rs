@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Call,
     accept::sentence,
-    attempt::Opened,
+    attempt::{Opened, patience},
     batch::Batch,
     block::Blocks,
     client::{Client, Head},
@@ -115,10 +115,17 @@ pub(super) async fn relay(
         cover: Cover::new(),
     };
 
-    let at_once = match first {
-        Some((frame, seen)) => relay.take_all(frame, seen, &mut events).await,
-        None => None,
-    };
+    let mut at_once = None;
+    let mut first = first.into_iter().peekable();
+    while let Some((frame, seen)) = first.next()
+        && at_once.is_none()
+    {
+        at_once = if first.peek().is_some() {
+            relay.take(frame, seen).await
+        } else {
+            relay.take_all(frame, seen, &mut events).await
+        };
+    }
     relay.client.begin(Head::Stream);
     let stop = match at_once {
         Some(stop) => stop,
@@ -191,11 +198,14 @@ impl Relay<'_> {
                     let stop = if now < silent_until {
                         None
                     } else {
+                        if self.tap.finished() {
+                            events.stop_waiting();
+                        }
                         // What came while nobody looked still counts.
                         let Some(next) = events.next().now_or_never() else {
                             return self.stalled();
                         };
-                        silent_until = now + config.idle;
+                        silent_until = now + patience(config, &self.tap);
                         self.go_on(next, events).await
                     };
                     let mut due = silent_until.min(ends_at);
@@ -210,7 +220,10 @@ impl Relay<'_> {
                 }
                 next = events.next() => {
                     let stop = self.go_on(next, events).await;
-                    silent_until = Instant::now() + config.idle;
+                    silent_until = Instant::now() + patience(config, &self.tap);
+                    if self.tap.finished() {
+                        timer.as_mut().reset(silent_until);
+                    }
                     stop
                 }
             };
@@ -258,10 +271,10 @@ impl Relay<'_> {
             Seen::UsageOnly if !self.call.reading.usage_asked => None,
             // The upstream stopped where we told it to, for want of credits; the client is told that, once the usage is
             // known.
-            Seen::Content | Seen::UsageOnly if self.is_cut() => None,
+            Seen::Opening | Seen::Content | Seen::UsageOnly if self.is_cut() => None,
             Seen::End if self.is_cut() => Some(self.ran_out()),
-            Seen::Idle | Seen::Content | Seen::UsageOnly => {
-                if seen == Seen::Content && self.first_byte_at.is_none() {
+            Seen::Idle | Seen::Opening | Seen::Content | Seen::UsageOnly => {
+                if matches!(seen, Seen::Opening | Seen::Content) && self.first_byte_at.is_none() {
                     self.first_byte_at = Some(self.gateway.inner.clock.now());
                     self.remember_opening(&frame);
                 }
@@ -351,15 +364,25 @@ impl Relay<'_> {
         }
     }
 
-    /// The upstream closed the stream. A chat stream may do so after its finish reason, without `[DONE]`.
+    /// The upstream closed the stream. A chat stream may do so after its finish reason, without `[DONE]`, and a message
+    /// after its reason to stop.
     fn at_end(&mut self) -> Stop {
+        let native = self.tap.protocol() == self.call.protocol;
+        if native {
+            self.tap.close();
+        }
         if self.tap.finished() && self.is_cut() {
             return self.ran_out();
         }
         if self.tap.finished() {
-            let done = (self.call.protocol == Protocol::Chat)
-                .then(|| Bytes::from_static(b"data: [DONE]\n\n"));
-            return Stop::with(self.finish(Finish::Complete), done);
+            let done: Option<&'static [u8]> = match self.call.protocol {
+                Protocol::Chat => Some(b"data: [DONE]\n\n"),
+                Protocol::Messages if native => {
+                    Some(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+                }
+                Protocol::Messages | Protocol::Responses | Protocol::Embeddings => None,
+            };
+            return Stop::with(self.finish(Finish::Complete), done.map(Bytes::from_static));
         }
         self.cut("the answer ended early")
     }

@@ -183,7 +183,7 @@ pub(super) fn sent(call: &Call, held: Credits) -> (Credits, Tokens) {
 /// Rates what was metered. What was only counted here never comes to more than was held.
 pub(super) fn bill(call: &Call, metered: &Metered, held: Credits) -> Bill {
     let charge = charge_ceil(&call.price.sale, &metered.tokens, call.multiplier_ppm);
-    let incredible = call.bound.nanos().saturating_mul(INCREDIBLE).max(1);
+    let incredible = call.believable.nanos().saturating_mul(INCREDIBLE).max(1);
     match charge {
         Ok(charge) if metered.exact && charge.nanos() <= incredible => Bill {
             tokens: metered.tokens,

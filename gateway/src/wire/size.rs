@@ -5,6 +5,8 @@
 pub(crate) struct Size {
     /// Never less than what the upstream will count, up to the allowances below.
     pub(crate) upper: u64,
+    /// As `upper`, were every picture and document text after all: no true report says more.
+    pub(crate) most: u64,
     /// What it will count, about.
     pub(crate) estimate: u64,
 }
@@ -25,7 +27,8 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// A token stands for at least one byte, so text costs its length at most. Pictures and documents are counted by
 /// allowance and not by their base64 text, which no tokenizer sees.
 pub(crate) fn measure(body: &[u8]) -> Size {
-    let mut upper = count(body.len()) + ENVELOPE_TOKENS;
+    let mut most = count(body.len()) + ENVELOPE_TOKENS;
+    let mut unread = 0;
     let mut estimate = 0;
     let mut key: &[u8] = b"";
     let mut strings = Strings { body, at: 0 };
@@ -35,8 +38,8 @@ pub(crate) fn measure(body: &[u8]) -> Size {
             key = found.text;
             continue;
         }
-        if is_blob(found.text) {
-            upper -= count(found.text.len());
+        if carries_media(key) && is_blob(found.text) {
+            unread += count(found.text.len());
             continue;
         }
         let media = if key == b"type" {
@@ -44,11 +47,12 @@ pub(crate) fn measure(body: &[u8]) -> Size {
         } else {
             0
         };
-        upper += media;
+        most += media;
         estimate += media.min(IMAGE_TOKENS) / 8 + tokens_in(found.text);
     }
     Size {
-        upper,
+        upper: most - unread,
+        most,
         estimate: estimate + strings.commas_left(),
     }
 }
@@ -89,9 +93,20 @@ fn letters(text: &[u8]) -> (u64, u64) {
 fn allowance(media_type: &[u8]) -> u64 {
     match media_type {
         b"image" | b"image_url" | b"input_image" => IMAGE_TOKENS,
-        b"document" | b"file" | b"input_file" | b"input_audio" => DOCUMENT_TOKENS,
+        b"document" | b"file" | b"input_file" | b"input_audio" | b"video_url" | b"input_video" => {
+            DOCUMENT_TOKENS
+        }
         _ => 0,
     }
+}
+
+/// Whether a field of this name may hold a picture or a document. The same letters anywhere else are text to the model,
+/// a program's output for one.
+fn carries_media(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"data" | b"url" | b"image_url" | b"file_data" | b"result" | b"b64_json"
+    )
 }
 
 /// Whether a string is a picture or a PDF in base64, by the first bytes of the format.
@@ -193,6 +208,22 @@ mod tests {
             assert!((12_000..14_000).contains(&upper), "{upper}");
         }
         assert!(measure(as_text.as_bytes()).upper > 100_000);
+    }
+
+    #[test]
+    fn text_that_begins_like_a_picture_is_text() {
+        let letters = format!("iVBORw0KGgo{}", "A".repeat(100_000));
+        for body in [
+            format!(r#"{{"messages":[{{"role":"user","content":"{letters}"}}]}}"#),
+            format!(r#"{{"type":"tool_result","content":[{{"type":"text","text":"{letters}"}}]}}"#),
+            format!(r#"{{"input":["{letters}"]}}"#),
+        ] {
+            let size = measure(body.as_bytes());
+            assert!(size.upper > 100_000 && size.estimate > 25_000, "{size:?}");
+        }
+
+        let hidden = format!(r#"{{"type":"tool_use","input":{{"data":"{letters}"}}}}"#);
+        assert!(measure(hidden.as_bytes()).most > 100_000);
     }
 
     #[test]

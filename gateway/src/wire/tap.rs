@@ -21,6 +21,8 @@ use super::{
 pub(crate) enum Seen {
     /// Nothing of the answer: a comment, a ping.
     Idle,
+    /// The answer is about to begin: nothing of it has come yet.
+    Opening,
     /// A part of the answer.
     Content,
     /// The usage event of a chat stream, which a client that did not ask for it must not see.
@@ -63,6 +65,8 @@ pub(crate) struct Tap {
     /// The upstream's last word on usage was heard.
     usage_final: bool,
     finished: bool,
+    /// The answer said why it stops; its last event may still be to come.
+    stopped: bool,
     /// The answer stopped at its output limit.
     truncated: bool,
     delivered: bool,
@@ -100,6 +104,7 @@ impl Tap {
             anomaly: None,
             usage_final: false,
             finished: false,
+            stopped: false,
             truncated: false,
             delivered: false,
             text: TextCount::default(),
@@ -152,7 +157,11 @@ impl Tap {
         };
         match &seen {
             Some(Seen::Content) => self.delivered = true,
-            Some(Seen::End) => self.finished = true,
+            // An answer of no words is one, where its upstream says what it took.
+            Some(Seen::End) => {
+                self.finished = true;
+                self.delivered |= self.usage_final;
+            }
             _ => {}
         }
         seen.unwrap_or(Seen::Garbage)
@@ -174,6 +183,11 @@ impl Tap {
         self.report(whole.usage);
         self.recount(whole.output.or(whole.content));
         self.truncated = whole.is_truncated();
+        let came_to_nothing = |status| is_word(status, "failed") || is_word(status, "cancelled");
+        if self.protocol == Protocol::Responses && came_to_nothing(whole.status) {
+            let error = whole.error.filter(|error| error.get() != "null");
+            return Seen::Failure(error.map(failure).unwrap_or_default());
+        }
         let Some(answer) = answer.filter(|raw| raw.get() != "null") else {
             return match whole.error {
                 Some(error) if error.get() != "null" => Seen::Failure(failure(error)),
@@ -197,6 +211,11 @@ impl Tap {
     /// Whether the answer came to its proper end. A chat stream may end after its finish reason without `[DONE]`.
     pub(crate) fn finished(&self) -> bool {
         self.finished
+    }
+
+    /// The upstream closed the stream after it said why the answer stops: that was the end, whatever should have followed.
+    pub(crate) fn close(&mut self) {
+        self.finished |= self.stopped;
     }
 
     /// Whether the answer stopped at its output limit, as far as it has come.
@@ -236,10 +255,10 @@ impl Tap {
             requests: 1,
             ..Tokens::default()
         };
-        let reported = match self.protocol {
-            Protocol::Messages => self.messages.tokens(),
-            _ => self.reported,
-        };
+        if self.protocol == Protocol::Messages {
+            return self.metered_messages(counted);
+        }
+        let reported = self.reported;
         match (reported, self.anomaly) {
             (Some(tokens), None) if self.usage_final && self.finished => Metered {
                 tokens,
@@ -259,6 +278,36 @@ impl Tap {
         }
     }
 
+    /// Messages report in parts, so what is missing or cannot be is counted here and the rest stands.
+    fn metered_messages(&self, counted: Tokens) -> Metered {
+        let Some(tokens) = self.messages.tokens() else {
+            return Metered {
+                tokens: counted,
+                exact: false,
+            };
+        };
+        let whole = self.messages.has_input() && self.anomaly.is_none();
+        if whole && self.usage_final && self.finished {
+            return Metered {
+                tokens,
+                exact: true,
+            };
+        }
+        let input = if self.messages.has_input() {
+            tokens.input
+        } else {
+            counted.input
+        };
+        Metered {
+            tokens: Tokens {
+                input,
+                output: tokens.output.max(counted.output),
+                ..tokens
+            },
+            exact: false,
+        }
+    }
+
     fn see_chat(&mut self, data: &[u8]) -> Option<Seen> {
         if data == b"[DONE]" {
             return Some(Seen::End);
@@ -272,37 +321,45 @@ impl Tap {
         let usage = chunk.usage.filter(|raw| raw.get() != "null").or(groq);
         self.report(usage);
         self.usage_final |= usage.is_some();
-        for choice in &chunk.choices {
-            if choice.finish_reason.is_some_and(|raw| raw.get() != "null") {
+        let choices = chunk.choices.unwrap_or_default();
+        let mut opens = !self.delivered;
+        for choice in &choices {
+            // Some upstreams say at every chunk that there is no reason yet, by an empty one.
+            if choice
+                .finish_reason
+                .is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""))
+            {
                 self.finished = true;
+                opens = false;
             }
             self.truncated |= is_word(choice.finish_reason, "length");
             if let Some(delta) = &choice.delta {
+                opens &= delta.is_empty();
                 self.count_delta(delta);
             }
         }
-        if chunk.choices.is_empty() && usage.is_some() {
+        if choices.is_empty() && usage.is_some() {
             return Some(Seen::UsageOnly);
         }
-        Some(Seen::Content)
+        Some(if opens { Seen::Opening } else { Seen::Content })
     }
 
     fn count_delta(&mut self, delta: &Delta<'_>) {
-        let texts = [
-            delta.content,
-            delta.reasoning_content,
-            delta.reasoning,
-            delta.refusal,
-        ];
-        for text in texts.into_iter().flatten() {
+        for text in delta.texts().into_iter().flatten() {
             self.text.add_strings(text.get());
         }
         for call in delta.tool_calls.iter().flatten() {
-            if let Some(function) = &call.function {
-                for text in [function.name, function.arguments].into_iter().flatten() {
-                    self.text.add_strings(text.get());
-                }
+            for part in [&call.function, &call.custom].into_iter().flatten() {
+                self.text.add_call(part);
             }
+        }
+        if let Some(call) = &delta.function_call {
+            self.text.add_call(call);
+        }
+        if let Some(audio) = &delta.audio
+            && let Some(transcript) = audio.transcript
+        {
+            self.text.add_strings(transcript.get());
         }
     }
 
@@ -342,6 +399,9 @@ impl Tap {
                 message: event.message.map(text_of).unwrap_or_default(),
             })),
             "keepalive" => Some(Seen::Idle),
+            "response.created" | "response.queued" | "response.in_progress" if !self.delivered => {
+                Some(Seen::Opening)
+            }
             _ => Some(Seen::Content),
         }
     }
@@ -356,14 +416,17 @@ impl Tap {
                 let message: Whole<'_> = serde_json::from_str(event.message?.get()).ok()?;
                 self.note_name(message.model);
                 self.report(message.usage);
-                Some(Seen::Content)
+                Some(Seen::Opening)
             }
             "message_delta" => {
                 self.report(event.usage);
                 let delta = event
                     .delta
                     .and_then(|raw| serde_json::from_str::<Whole<'_>>(raw.get()).ok());
-                self.truncated |= delta.is_some_and(|delta| delta.is_truncated());
+                if let Some(delta) = delta {
+                    self.truncated |= delta.is_truncated();
+                    self.stopped |= delta.stop_reason.is_some_and(|raw| raw.get() != "null");
+                }
                 self.usage_final |= event.usage.is_some();
                 Some(Seen::Content)
             }
@@ -392,17 +455,24 @@ impl Tap {
         self.searches.file = self.searches.file.max(searches.file);
     }
 
-    /// Notes a usage report; a later one replaces an earlier one, be it better or worse.
+    /// Notes a usage report; a later one replaces an earlier one, be it better or worse. Those of Messages each bring a
+    /// part: what was wrong in one stays so until that very number is said again.
     fn report(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|raw| raw.get() != "null") else {
             return;
         };
         let value = serde_json::from_str(usage.get()).unwrap_or(Value::Null);
-        let noted = match self.protocol {
-            Protocol::Messages => self.messages.merge(&value),
-            _ => usage::openai(&value).map(|tokens| self.reported = tokens.or(self.reported)),
+        self.anomaly = match self.protocol {
+            Protocol::Messages => {
+                let before = self
+                    .anomaly
+                    .filter(|anomaly| !usage::says(&value, anomaly.field));
+                before.or(self.messages.merge(&value).err())
+            }
+            _ => usage::openai(&value)
+                .map(|tokens| self.reported = tokens.or(self.reported))
+                .err(),
         };
-        self.anomaly = noted.err();
     }
 }
 
@@ -452,6 +522,15 @@ impl TextCount {
         self.wide += wide;
     }
 
+    fn add_call(&mut self, call: &Function<'_>) {
+        for text in [call.name, call.arguments, call.input]
+            .into_iter()
+            .flatten()
+        {
+            self.add_strings(text.get());
+        }
+    }
+
     fn tokens(self) -> u64 {
         size::tokens_of(self.ascii, self.wide)
     }
@@ -480,14 +559,16 @@ struct Whole<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -539,21 +620,63 @@ struct Delta<'a> {
     #[serde(borrow)]
     refusal: Option<&'a RawValue>,
     #[serde(borrow)]
+    reasoning_details: Option<&'a RawValue>,
+    #[serde(borrow)]
     tool_calls: Option<Vec<ToolCall<'a>>>,
+    #[serde(borrow)]
+    function_call: Option<Function<'a>>,
+    #[serde(borrow)]
+    audio: Option<Audio<'a>>,
+}
+
+impl<'a> Delta<'a> {
+    /// What it brings of text; of thoughts that come in two forms, one.
+    fn texts(&self) -> [Option<&'a RawValue>; 4] {
+        let thought = self.reasoning_content.or(self.reasoning);
+        let thought = thought.filter(|raw| !is_blank(raw));
+        [
+            self.content,
+            thought.or(self.reasoning_details),
+            self.refusal,
+            None,
+        ]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts().into_iter().flatten().all(is_blank)
+            && self.tool_calls.as_ref().is_none_or(Vec::is_empty)
+            && self.function_call.is_none()
+            && self.audio.is_none()
+    }
+}
+
+fn is_blank(raw: &RawValue) -> bool {
+    matches!(raw.get(), "null" | "\"\"" | "[]")
+}
+
+#[derive(Deserialize)]
+struct Audio<'a> {
+    #[serde(borrow)]
+    transcript: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct ToolCall<'a> {
     #[serde(borrow)]
     function: Option<Function<'a>>,
+    #[serde(borrow)]
+    custom: Option<Function<'a>>,
 }
 
+/// A call of a tool, of either kind.
 #[derive(Deserialize)]
 struct Function<'a> {
     #[serde(borrow)]
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -736,7 +859,7 @@ mod tests {
         let (_, seen) = watch(Chat, CHAT);
 
         assert_eq!(seen[0], Seen::Idle);
-        assert_eq!(seen[1..4], [Seen::Content, Seen::Content, Seen::Content]);
+        assert_eq!(seen[1..4], [Seen::Opening, Seen::Content, Seen::Content]);
         assert_eq!(seen[4], Seen::UsageOnly);
     }
 

@@ -111,29 +111,50 @@ pub(crate) struct MessagesUsage {
 }
 
 impl MessagesUsage {
-    /// Takes one report; what it leaves out stays as it was.
+    /// Takes one report; what it leaves out, and what cannot be, stays as it was.
+    ///
+    /// # Errors
+    /// The first number that cannot be.
     pub(crate) fn merge(&mut self, usage: &Value) -> Result<(), Anomaly> {
+        let mut fault = None;
+        let mut sound = |usage: &Value, field| {
+            number(usage, field).unwrap_or_else(|anomaly| {
+                fault.get_or_insert(anomaly);
+                None
+            })
+        };
         let split = details(usage, &["cache_creation"]);
-        let long = number(split, "ephemeral_1h_input_tokens")?;
-        let short = number(split, "ephemeral_5m_input_tokens")?;
-        let written = number(usage, "cache_creation_input_tokens")?
+        let long = sound(split, "ephemeral_1h_input_tokens");
+        let short = sound(split, "ephemeral_5m_input_tokens");
+        let written = sound(usage, "cache_creation_input_tokens")
             .max(short.map(|short| short + long.unwrap_or(0)));
-        let thinking = number(
+        let thinking = sound(
             details(usage, &["output_tokens_details"]),
             "thinking_tokens",
-        )?;
+        );
         let next = Self {
-            input: number(usage, "input_tokens")?.or(self.input),
-            cache_read: number(usage, "cache_read_input_tokens")?.or(self.cache_read),
+            input: sound(usage, "input_tokens").or(self.input),
+            cache_read: sound(usage, "cache_read_input_tokens").or(self.cache_read),
             cache_written: written.or(self.cache_written),
             cache_written_long: long.or(self.cache_written_long),
-            output: number(usage, "output_tokens")?.or(self.output),
+            output: sound(usage, "output_tokens").or(self.output),
             thinking: thinking.or(self.thinking),
-            web_searches: number(details(usage, &["server_tool_use"]), "web_search_requests")?
+            web_searches: sound(details(usage, &["server_tool_use"]), "web_search_requests")
                 .or(self.web_searches),
         };
-        *self = next.with_iterations(usage)?;
-        Ok(())
+        match next.with_iterations(usage) {
+            Ok(next) => *self = next,
+            Err(anomaly) => {
+                *self = next;
+                fault.get_or_insert(anomaly);
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Whether the input was told.
+    pub(crate) fn has_input(&self) -> bool {
+        self.input.is_some()
     }
 
     /// Top-level totals leave compaction and advisor turns out; the list of iterations has them all.
@@ -177,6 +198,11 @@ impl MessagesUsage {
             ..Tokens::default()
         })
     }
+}
+
+/// Whether a report says this number, and one that can be.
+pub(crate) fn says(usage: &Value, field: &'static str) -> bool {
+    matches!(number(usage, field), Ok(Some(_)))
 }
 
 fn first(usage: &Value, names: &[&'static str]) -> Result<Option<u64>, Anomaly> {
