@@ -35,6 +35,8 @@ pub struct Model {
     pub fallback_group_id: Option<GroupId>,
     /// Whether its calls stop at once when their client hangs up, instead of being read on for their usage.
     pub stops_when_left: bool,
+    /// Factor on tokens that had to be counted, since the upstream did not say them, in millionths.
+    pub counted_ppm: i64,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -12,6 +12,7 @@ mod m20261121_5_routing_and_policy;
 mod m20261121_6_call_links;
 mod m20261121_7_stop_when_left;
 mod m20261121_8_call_claims;
+mod m20261121_9_counted_factor;
 mod run;
 
 pub use run::{down, pending, up};

@@ -79,6 +79,7 @@ async fn an_operator_says_whom_a_group_takes() {
             ("protocols", "messages"),
             ("fallback", spare_id.as_str()),
             ("stops_when_left", "yes"),
+            ("counted", "1.25"),
         ];
         for kind in group::client::KINDS.iter().filter(|kind| kind.versioned) {
             let mine = kind.word == "claude_code";
@@ -114,6 +115,8 @@ async fn an_operator_says_whom_a_group_takes() {
             .contains(r#"value="2.1.39" aria-label="Claude Code: At least""#)
     );
     assert!(row.stops_when_left);
+    assert_eq!(row.counted_ppm, 1_250_000);
+    assert!(shown.text.contains(r#"value="1.25""#));
     assert!(
         shown
             .text

@@ -319,6 +319,7 @@ async fn a_group_is_exactly_what_was_last_saved() {
         clients: Vec::new(),
         fallback: None,
         stops_when_left: false,
+        counted_ppm: 1_000_000,
     };
 
     let change = |wish| group::change(&till.db, wish, operator(), NOW);

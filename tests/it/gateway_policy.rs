@@ -75,6 +75,7 @@ async fn shape(gate: &Gate, id: GroupId, wish: Wish) {
         clients,
         fallback: wish.fallback,
         stops_when_left: false,
+        counted_ppm: 1_000_000,
     };
     group::change(&gate.till.db, change, Actor::System, gate.clock.now())
         .await

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use entity::{
-    ChannelId, Platform, Scoped, channel,
+    ChannelId, Platform, Scoped, channel, group,
     usage::{Finish, Outcome, Quality},
     usage_doubt,
 };
@@ -456,6 +456,41 @@ async fn every_line_of_a_header_that_may_come_twice_reaches_the_upstream() {
         asked.header("anthropic-beta"),
         "first-2025-01-01, second-2025-01-01"
     );
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn what_had_to_be_counted_is_charged_with_the_factor_of_its_group_and_a_report_is_not() {
+    let gate = Gate::open().await;
+    let reported = json!({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 3}});
+    let answer = [
+        chunk(&json!({"content": "word".repeat(100)}), &Value::Null),
+        chunk(&json!({}), &json!("stop")),
+    ];
+    let with = [answer.to_vec(), vec![reported]].concat();
+    let upstream = Upstream::start([events(&answer), events(&answer), events(&with)]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "real")
+        .await;
+    let mut calls = 0;
+    let mut called = async || {
+        said(&gate, CHAT, &asking("real", 500)).await;
+        calls += 1;
+        let row = gate.ended(calls).await.pop().expect("a row");
+        let charge = row.input_tokens * INPUT_NANOS + row.output_tokens * OUTPUT_NANOS;
+        assert_eq!(row.charge.nanos(), charge);
+        (row.quality, row.input_tokens, row.output_tokens)
+    };
+
+    let (quality, input, output) = called().await;
+    assert_eq!((quality, output), (Quality::Counted, 100));
+    let every = group::Entity::change();
+    gate.change(every, group::Column::CountedPpm, 1_500_000_i64)
+        .await;
+    let half_more = (input * 3 + 1) / 2;
+    assert_eq!(called().await, (Quality::Counted, half_more, 150));
+    assert_eq!(called().await, (Quality::Exact, 40, 3));
+
     upstream.stop().await;
     gate.finish().await;
 }

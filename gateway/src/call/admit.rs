@@ -27,7 +27,7 @@ use crate::{
     gateway::Gateway,
     reply::{Visit, readable_by},
     translate::Compaction,
-    wire::{path, reading::Reading},
+    wire::{path, reading::Reading, tap::Count},
 };
 
 /// A request that was read, by a caller who is known.
@@ -127,6 +127,10 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         ttl: inner.config.hold,
         now: inner.clock.now(),
     };
+    let count = Count {
+        input: request.reading.size.estimate,
+        ppm: group.counted_ppm,
+    };
     Ok(Call {
         visit: request.visit,
         protocol: request.protocol,
@@ -137,6 +141,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         foreign,
         forwarded: request.forwarded,
         multiplier_ppm,
+        count,
         model,
         price,
         output_limit,

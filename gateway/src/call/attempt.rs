@@ -442,7 +442,7 @@ async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Rep
 
 /// What a stream that failed had used, as far as its upstream said so.
 fn used(call: &Call, tap: &Tap) -> Option<Tokens> {
-    let metered = tap.metered(call.reading.size.estimate);
+    let metered = tap.metered(call.count);
     metered.exact.then_some(metered.tokens)
 }
 

@@ -75,7 +75,7 @@ pub(super) fn near(call: &Call, hold: &Hold, tap: &Tap) -> Option<Credits> {
     if hold.amount() >= call.bound {
         return None;
     }
-    let tokens = tap.metered(call.reading.size.estimate).tokens;
+    let tokens = tap.metered(call.count).tokens;
     let cost = charge_ceil(&call.price.sale, &tokens, call.multiplier_ppm).ok()?;
     (cost >= part(hold.amount(), ASK_AT)).then_some(cost)
 }

@@ -58,7 +58,7 @@ use crate::{
     catalog::{Channel, Model, Price},
     reply::Visit,
     translate::{Compaction, neutral},
-    wire::reading::Reading,
+    wire::{reading::Reading, tap::Count},
 };
 use entity::{Credits, Protocol};
 
@@ -79,6 +79,8 @@ pub(crate) struct Call {
     model: Arc<Model>,
     price: Price,
     multiplier_ppm: i64,
+    /// What is counted where the upstream does not say what it used.
+    count: Count,
     /// Output tokens of one answer at most, and the limit sent where a protocol demands one.
     output_limit: u64,
     /// Input tokens that the hold covers.

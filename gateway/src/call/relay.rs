@@ -352,7 +352,7 @@ impl Relay<'_> {
             self.hold.checkpoint(Credits::ZERO, Tokens::default());
             return;
         }
-        let metered = self.tap.metered(self.call.reading.size.estimate);
+        let metered = self.tap.metered(self.call.count);
         let so_far = bill(self.call, &metered, self.hold.amount());
         self.hold.checkpoint(so_far.charge, so_far.tokens);
     }

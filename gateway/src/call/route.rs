@@ -179,6 +179,7 @@ mod tests {
             clients: Vec::new(),
             fallback: None,
             stops_when_left: false,
+            counted_ppm: 1_000_000,
             channels: channels.to_vec(),
         }
     }

@@ -128,7 +128,7 @@ pub(super) fn end(
 /// What was metered. In chat no report tells searches, so one that was asked for counts as one; a search tool of another
 /// protocol does not come along to a chat upstream.
 fn metered(call: &Call, tap: &Tap) -> Metered {
-    let mut metered = tap.metered(call.reading.size.estimate);
+    let mut metered = tap.metered(call.count);
     let passed = call.protocol == Protocol::Chat && tap.protocol() == Protocol::Chat;
     if passed && call.reading.searches > 0 {
         metered.tokens.web_searches = metered.tokens.web_searches.max(1);
@@ -172,7 +172,7 @@ type Ending = std::pin::Pin<Box<dyn Future<Output = Result<Settled, EndRefusal>>
 /// What a call costs that is lost with its process after it left: its input, which the upstream has taken by then.
 pub(super) fn sent(call: &Call, held: Credits) -> (Credits, Tokens) {
     let tokens = Tokens {
-        input: call.reading.size.estimate,
+        input: call.count.input,
         requests: 1,
         ..Tokens::default()
     };

@@ -245,6 +245,7 @@ async fn groups(
                 clients: list(&row, &row.clients),
                 fallback: row.fallback_group_id,
                 stops_when_left: row.stops_when_left,
+                counted_ppm: row.counted_ppm,
                 channels: members.remove(&row.id).unwrap_or_default(),
                 title: row.title,
             };

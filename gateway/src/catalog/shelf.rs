@@ -45,6 +45,8 @@ pub(crate) struct Group {
     pub(crate) fallback: Option<GroupId>,
     /// Whether its calls stop at once when their client hangs up.
     pub(crate) stops_when_left: bool,
+    /// Factor on tokens that had to be counted, in millionths.
+    pub(crate) counted_ppm: i64,
     pub(crate) channels: Vec<Arc<Channel>>,
 }
 

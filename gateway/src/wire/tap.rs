@@ -51,6 +51,33 @@ pub(crate) struct Metered {
     pub(crate) exact: bool,
 }
 
+/// How tokens are counted that the upstream does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Input tokens, about.
+    pub(crate) input: u64,
+    /// Factor on what is counted, in millionths: a count by letters may be short of the tokenizer's.
+    pub(crate) ppm: i64,
+}
+
+impl Count {
+    /// So many counted tokens with the factor, rounded up.
+    fn scaled(self, tokens: u64) -> u64 {
+        let scaled = u128::from(tokens) * u128::from(self.ppm.unsigned_abs());
+        u64::try_from(scaled.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+impl From<u64> for Count {
+    /// An estimate of the input, without a factor.
+    fn from(input: u64) -> Self {
+        Self {
+            input,
+            ppm: 1_000_000,
+        }
+    }
+}
+
 /// Watches one answer.
 #[derive(Debug)]
 #[expect(
@@ -229,8 +256,8 @@ impl Tap {
     }
 
     /// What the call used: the upstream's report, or what was counted over an estimate of the input.
-    pub(crate) fn metered(&self, input_estimate: u64) -> Metered {
-        let Metered { tokens, exact } = self.metered_tokens(input_estimate);
+    pub(crate) fn metered(&self, count: impl Into<Count>) -> Metered {
+        let Metered { tokens, exact } = self.metered_tokens(count.into());
         let counted = self.searches.web;
         // A final report that counts searches is right where it differs: a search that failed is none.
         let web_searches = match (exact, self.protocol, tokens.web_searches) {
@@ -248,10 +275,10 @@ impl Tap {
         }
     }
 
-    fn metered_tokens(&self, input_estimate: u64) -> Metered {
+    fn metered_tokens(&self, count: Count) -> Metered {
         let counted = Tokens {
-            input: input_estimate,
-            output: self.text.tokens(),
+            input: count.scaled(count.input),
+            output: count.scaled(self.text.tokens()),
             requests: 1,
             ..Tokens::default()
         };

@@ -220,6 +220,7 @@ async fn shelf(tx: &entity::Tx) -> Result<(GroupId, ModelId, PriceVersionId), Db
         clients: "[]".to_owned(),
         fallback_group_id: None,
         stops_when_left: false,
+        counted_ppm: 1_000_000,
         created_at: START,
     };
     let id = group.id;

@@ -527,6 +527,7 @@ fn group_row(id: GroupId) -> group::ActiveModel {
         clients: Set("[]".to_owned()),
         fallback_group_id: Set(None),
         stops_when_left: Set(false),
+        counted_ppm: Set(1_000_000),
         created_at: Set(NOW),
     }
 }

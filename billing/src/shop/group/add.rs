@@ -76,6 +76,7 @@ pub async fn add(
                 clients: Set("[]".to_owned()),
                 fallback_group_id: Set(None),
                 stops_when_left: Set(false),
+                counted_ppm: Set(PPM_ONE),
                 created_at: Set(now),
             };
             group::Entity::insert(row)

@@ -38,6 +38,8 @@ pub struct ChangeGroup {
     pub fallback: Option<GroupId>,
     /// Whether its calls stop at once when their client hangs up.
     pub stops_when_left: bool,
+    /// Factor on tokens that had to be counted, since the upstream did not say them, in millionths; above zero.
+    pub counted_ppm: i64,
 }
 
 /// Why a group stayed as it was.
@@ -52,6 +54,9 @@ pub enum ChangeGroupError {
     /// The multiplier is not above zero, or above a thousand.
     #[error("a multiplier lies above 0 and up to 1000")]
     Multiplier,
+    /// The factor on counted tokens is not above zero, or above a thousand.
+    #[error("a factor on counted tokens lies above 0 and up to 1000")]
+    Counted,
     /// A client kind is unknown or named twice, or its least version lies above its newest.
     #[error("a client is named once, with its least version not above its newest")]
     Clients,
@@ -79,6 +84,9 @@ pub async fn change(
     }
     if !(1..=MULTIPLIER_MAX_PPM).contains(&wish.multiplier_ppm) {
         return Err(ChangeGroupError::Multiplier);
+    }
+    if !(1..=MULTIPLIER_MAX_PPM).contains(&wish.counted_ppm) {
+        return Err(ChangeGroupError::Counted);
     }
     if !are_in_order(&wish.clients) {
         return Err(ChangeGroupError::Clients);
@@ -113,6 +121,7 @@ pub async fn change(
                     group::Column::StopsWhenLeft,
                     Expr::value(wish.stops_when_left),
                 )
+                .col_expr(group::Column::CountedPpm, Expr::value(wish.counted_ppm))
                 .filter(group::Column::Id.eq(wish.group))
                 .exec(tx)
                 .await?
@@ -136,6 +145,7 @@ pub async fn change(
                     "clients": wish.clients,
                     "fallback": wish.fallback,
                     "stops_when_left": wish.stops_when_left,
+                    "counted_ppm": wish.counted_ppm,
                 })),
             };
             audit_trail::append(tx, entry, now).await?;

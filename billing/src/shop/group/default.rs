@@ -42,6 +42,7 @@ pub async fn ensure_default_in(
         clients: Set("[]".to_owned()),
         fallback_group_id: Set(None),
         stops_when_left: Set(false),
+        counted_ppm: Set(PPM_ONE),
         created_at: Set(now),
     };
     group::Entity::insert(row)

@@ -67,6 +67,7 @@ pub(crate) struct Entered {
     fallback: String,
     /// Not empty where its box is ticked.
     stops_when_left: String,
+    counted: String,
 }
 
 /// The protocols by the paths that members know.
@@ -119,6 +120,7 @@ impl Entered {
             } else {
                 String::new()
             },
+            counted: format::factor(group.counted_ppm),
         }
     }
 
@@ -178,25 +180,29 @@ impl Entered {
         let title = faults.take("title", field::text(&self.title, 80));
         let multiplier = faults.take("multiplier", field::factor(&self.multiplier));
         let clients = faults.take("clients", self.rules());
+        let counted = faults.take("counted", field::factor(&self.counted));
         let taken = field::lines(&self.protocols);
         let protocols = PROTOCOLS
             .iter()
             .filter(|(_, word, _)| taken.iter().any(|taken| taken == word))
             .map(|(protocol, ..)| *protocol);
-        match (title, multiplier, clients) {
-            (Some(title), Some(multiplier_ppm), Some(clients)) => Ok(ChangeGroup {
-                group,
-                title,
-                multiplier_ppm,
-                default_model: self.default_model.parse::<ModelId>().ok(),
-                channels: field::ids::<ChannelId>(&self.channels)
-                    .into_iter()
-                    .collect(),
-                protocols: protocols.collect(),
-                clients,
-                fallback: self.fallback.parse::<GroupId>().ok(),
-                stops_when_left: self.is_stopped_when_left(),
-            }),
+        match (title, multiplier, clients, counted) {
+            (Some(title), Some(multiplier_ppm), Some(clients), Some(counted_ppm)) => {
+                Ok(ChangeGroup {
+                    group,
+                    title,
+                    multiplier_ppm,
+                    default_model: self.default_model.parse::<ModelId>().ok(),
+                    channels: field::ids::<ChannelId>(&self.channels)
+                        .into_iter()
+                        .collect(),
+                    protocols: protocols.collect(),
+                    clients,
+                    fallback: self.fallback.parse::<GroupId>().ok(),
+                    stops_when_left: self.is_stopped_when_left(),
+                    counted_ppm,
+                })
+            }
             _ => Err(faults),
         }
     }
@@ -250,6 +256,7 @@ pub(crate) async fn submit(
         Err(ChangeGroupError::Multiplier) => {
             Faults::of("multiplier", phrase("op-fault-multiplier"))
         }
+        Err(ChangeGroupError::Counted) => Faults::of("counted", phrase("op-fault-multiplier")),
         Err(ChangeGroupError::Clients) => Faults::of("clients", phrase("op-fault-clients")),
         Err(ChangeGroupError::Fallback) => Faults::of("fallback", phrase("op-fault-unknown")),
         Err(ChangeGroupError::Unknown) => Faults::of("channels", phrase("op-fault-unknown")),
