@@ -176,6 +176,27 @@ async fn what_is_sold_apart_from_tokens_and_not_reported_is_refused() {
                 json!([{"type": "code_execution_20250825", "name": "code_execution"}]),
             ),
         ),
+        (
+            "tools",
+            responses(
+                "tools",
+                json!([{"type": "code_interpreter", "environment": "x"}]),
+            ),
+        ),
+        (
+            "tools",
+            responses(
+                "tools",
+                json!([{"type": "namespace", "name": "n", "tools": [{"type": "code_interpreter"}]}]),
+            ),
+        ),
+        (
+            "input",
+            responses(
+                "input",
+                json!([{"type": "additional_tools", "role": "developer", "tools": [{"type": "code_interpreter"}]}]),
+            ),
+        ),
         ("service_tier", responses("service_tier", json!("priority"))),
         ("background", responses("background", json!(true))),
         ("speed", messages("speed", json!("fast"))),
