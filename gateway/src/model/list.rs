@@ -176,18 +176,23 @@ fn offered(snapshot: &Snapshot, caller: &CallerRow, deal: &Deal, client: &Seen) 
 }
 
 impl Part {
+    /// The entries asked for, and whether there are more of them in the direction asked for: backwards from
+    /// `before_id`, else forwards.
     fn of<'a>(&self, all: &'a [Arc<Model>]) -> (&'a [Arc<Model>], bool) {
         let place = |id: &Option<String>| {
             let id = id.as_deref()?;
             all.iter().position(|model| model.name == id)
         };
         let start = place(&self.after_id).map_or(0, |place| place + 1);
-        let end = place(&self.before_id).unwrap_or(all.len());
+        let before = place(&self.before_id);
+        let end = before.unwrap_or(all.len());
         let part = all.get(start..end).unwrap_or_default();
         let limit = self.limit.unwrap_or(MOST).clamp(1, MOST);
-        (
-            part.get(..limit.min(part.len())).unwrap_or_default(),
-            part.len() > limit,
-        )
+        let from = match before {
+            Some(_) => part.len().saturating_sub(limit),
+            None => 0,
+        };
+        let to = part.len().min(from + limit);
+        (part.get(from..to).unwrap_or_default(), part.len() > limit)
     }
 }
