@@ -23,7 +23,7 @@ use crate::{
     error::{Refusal, render},
     gateway::Gateway,
     reply::Visit,
-    stray::shape_of,
+    stray::{is_anthropic, shape_of},
     wire::path::{self, Endpoint},
 };
 
@@ -84,9 +84,7 @@ fn case_of(gateway: &Gateway, visit: &Visit, request: &HttpRequest, question: &Q
         client: visit.client.named(),
         path: path.chars().take(200).collect(),
         public_url: gateway.inner.config.public_url.clone(),
-        anthropic: visit.client.kind == "claude_code"
-            || visit.client.kind == "anthropic_sdk"
-            || request.headers().contains_key("anthropic-version"),
+        anthropic: is_anthropic(request, &visit.client),
         authorization,
         x_api_key,
         ..Case::default()
