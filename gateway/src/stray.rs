@@ -13,7 +13,10 @@ use crate::{
     gateway::Gateway,
     model,
     reply::{Visit, text},
-    wire::path::{self, Endpoint},
+    wire::{
+        client::Seen,
+        path::{self, Endpoint},
+    },
 };
 
 /// No such path. A doubled slash still means its endpoint; everything else gets the address it should have had.
@@ -50,14 +53,29 @@ pub(crate) async fn not_found(
         (Some(Endpoint::Model(name)), &Method::GET | &Method::HEAD) => {
             return model::show(gateway, request, web::Path::from(name)).await;
         }
-        _ => {}
+        (Some(Endpoint::Call(protocol)), _) => {
+            return wrong_method(protocol.into(), &gateway, &request);
+        }
+        (Some(Endpoint::Compact), _) => {
+            return wrong_method(Protocol::Responses.into(), &gateway, &request);
+        }
+        (Some(Endpoint::CountTokens), _) => {
+            return wrong_method(Protocol::Messages.into(), &gateway, &request);
+        }
+        (Some(_), _) => return wrong_method_for_reads(gateway, request).await,
+        (None, _) => {}
     }
 
     let meant = path::meant(request.path());
     let visit = Visit::new(&request, shape_of(&request, meant.as_ref()), None);
     let refusal = Refusal::new(
         Code::RouteNotFound,
-        advice(&gateway.inner.config.public_url, &request, meant.as_ref()),
+        advice(
+            &gateway.inner.config.public_url,
+            &request,
+            &visit.client,
+            meant.as_ref(),
+        ),
     );
     keep(&gateway, &visit, &request, &refusal).await;
     visit.refuse(&gateway, &refusal)
@@ -143,19 +161,46 @@ pub(crate) fn shape_of(request: &HttpRequest, meant: Option<&Endpoint>) -> Shape
     }
 }
 
-fn advice(public_url: &str, request: &HttpRequest, meant: Option<&Endpoint>) -> String {
+/// Whether the client asks in Anthropic's protocol, so that it adds `/v1` to its base URL itself.
+pub(crate) fn is_anthropic(request: &HttpRequest, client: &Seen) -> bool {
+    ["claude_code", "anthropic_sdk"].contains(&client.kind)
+        || request.headers().contains_key("anthropic-version")
+}
+
+fn advice(
+    public_url: &str,
+    request: &HttpRequest,
+    client: &Seen,
+    meant: Option<&Endpoint>,
+) -> String {
     let missing = format!(
         "There is no endpoint {} {}.",
         request.method(),
         request.path().chars().take(200).collect::<String>()
     );
+    let bare = format!("{public_url} (without /v1)");
+    let versioned = format!("{public_url}/v1");
     let mend = match meant {
         Some(Endpoint::Call(Protocol::Messages) | Endpoint::CountTokens) => {
-            format!("Set the client's base URL to {public_url} (without /v1).")
+            format!("Set the client's base URL to {bare}.")
         }
-        Some(_) => format!("Set the client's base URL to {public_url}/v1."),
+        Some(Endpoint::Call(_) | Endpoint::Compact) => {
+            format!("Set the client's base URL to {versioned}.")
+        }
+        // With the version in front the base URL is right, and only the rest of the path is another's.
+        Some(other) if path::is_versioned(request.path()) => {
+            format!("Ask {public_url}{} instead.", path::as_documented(other))
+        }
+        Some(_) if is_anthropic(request, client) => {
+            format!("Set the client's base URL to {bare}.")
+        }
+        Some(_) => format!("Set the client's base URL to {versioned}."),
+        None if is_anthropic(request, client) => format!("The base URL is {bare}."),
+        None if ["codex", "openai_sdk", "qwen_code"].contains(&client.kind) => {
+            format!("The base URL is {versioned}.")
+        }
         None => format!(
-            "The base URL is {public_url}/v1 for OpenAI clients and {public_url} for Anthropic clients."
+            "The base URL is {versioned} for OpenAI clients and {public_url} for Anthropic clients."
         ),
     };
     format!("{missing} {mend}")

@@ -142,38 +142,30 @@ async fn what_is_sold_apart_from_tokens_and_not_reported_is_refused() {
         body[field] = value;
         (RESPONSES, body)
     };
+    let tools = |value: Value| ("tools", responses("tools", value));
     let messages = |field: &str, value: Value| {
         let mut body = asking("claude", false);
         body[field] = value;
         (MESSAGES, body)
     };
     let table = [
-        (
-            "tools",
-            responses(
-                "tools",
-                json!([{"type": "code_interpreter", "container": {"type": "auto"}}]),
-            ),
-        ),
-        (
-            "tools",
-            responses(
-                "tools",
-                json!([{"type": "function", "name": "f"}, {"type": "image_generation"}]),
-            ),
-        ),
-        (
-            "tools",
-            responses(
-                "tools",
-                json!([{"type": "shell", "environment": {"type": "container_auto"}}]),
-            ),
-        ),
+        tools(json!([{"type": "code_interpreter", "container": {"type": "auto"}}])),
+        tools(json!([{"type": "function", "name": "f"}, {"type": "image_generation"}])),
+        tools(json!([{"type": "shell", "environment": {"type": "container_auto"}}])),
         (
             "tools",
             messages(
                 "tools",
                 json!([{"type": "code_execution_20250825", "name": "code_execution"}]),
+            ),
+        ),
+        tools(json!([{"type": "code_interpreter", "environment": "x"}])),
+        tools(json!([{"type": "namespace", "name": "n", "tools": [{"type": "code_interpreter"}]}])),
+        (
+            "input",
+            responses(
+                "input",
+                json!([{"type": "additional_tools", "role": "developer", "tools": [{"type": "code_interpreter"}]}]),
             ),
         ),
         ("service_tier", responses("service_tier", json!("priority"))),

@@ -96,6 +96,79 @@ async fn a_request_that_the_upstream_refuses_is_told_so_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn a_refused_request_that_speaks_of_billing_leaves_its_channel_alone() {
+    let gate = Gate::open().await;
+    let words = json!({"error": {
+        "message": "Invalid schema for function 'get_billing_info': ['api key'] is not of type 'object'.",
+        "type": "invalid_request_error", "code": "invalid_function_parameters",
+        "param": "tools[0].function.parameters"}});
+    let upstream = Upstream::start([
+        Answer::json(400, &words),
+        Answer::json(200, &chat_answer("hi")),
+    ]);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "real")
+        .await;
+    let ask = async || {
+        gate.post(ENDPOINTS[0], &asking("real", false))
+            .send()
+            .await
+            .expect("an answer")
+    };
+
+    let refused = ask().await;
+    let next = ask().await;
+
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.json::<Value>().await.expect("JSON"), words);
+    assert_eq!(next.status(), 200, "the channel is not at fault");
+    assert_eq!(gate.ended(2).await[0].outcome, Outcome::Voided);
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn the_words_of_a_refusal_without_an_envelope_arrive_in_the_callers_own() {
+    let gate = Gate::open().await;
+    let table = [
+        (
+            json!({"object": "error", "message": "max_tokens is too large for sk-upstream", "type": "BadRequestError",
+                   "param": null, "code": 400}),
+            "max_tokens is too large for ***",
+        ),
+        (json!({"detail": "Unknown parameter"}), "Unknown parameter"),
+        (
+            json!({"detail": [{"loc": ["body", "messages"], "msg": "field required", "type": "missing"}]}),
+            "body.messages: field required",
+        ),
+        (json!({}), "The upstream refused the request."),
+    ];
+    for (number, (said, words)) in table.into_iter().enumerate() {
+        for status in [400, 422] {
+            let upstream = Upstream::start([Answer::json(status, &said)]);
+            let model = format!("plain-{number}-{status}");
+            gate.add_upstream(channel::Kind::Openai, &upstream.base, &model)
+                .await;
+            for path in ENDPOINTS {
+                let refused = gate
+                    .post(path, &asking(&model, false))
+                    .send()
+                    .await
+                    .expect("an answer");
+
+                assert_eq!(refused.status(), status, "{path} {said}");
+                let body: Value = refused.json().await.expect("JSON");
+                let error = &body["error"];
+                assert_eq!(error["type"], "invalid_request_error", "{path} {body}");
+                let message = error["message"].as_str().expect("words");
+                assert!(message.starts_with(words), "{path} {message}");
+            }
+            upstream.stop().await;
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn another_channel_takes_over_before_the_first_byte() {
     let gate = Gate::open().await;
     let table = [

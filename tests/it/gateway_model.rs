@@ -244,6 +244,38 @@ async fn one_list_of_models_serves_every_dialect() {
 }
 
 #[tokio::test]
+async fn a_page_before_a_model_ends_just_before_it() {
+    let gate = Gate::open().await;
+    let read = async |query: String| -> Value {
+        let list = gate.get(&format!("/v1/models?{query}")).send().await;
+        list.expect("a list").json().await.expect("JSON")
+    };
+    let names = |list: &Value| -> Vec<String> {
+        let entries = list["data"].as_array().expect("a list").iter();
+        entries
+            .map(|entry| entry["id"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    let all = names(&read(String::new()).await);
+
+    let page = read(format!("limit=2&before_id={}", all[5])).await;
+    assert_eq!(names(&page), all[3..5]);
+    assert_eq!(
+        (&page["first_id"], &page["last_id"], &page["has_more"]),
+        (&json!(all[3]), &json!(all[4]), &json!(true))
+    );
+    let rest = read(format!("limit=4&before_id={}", all[3])).await;
+    assert_eq!(names(&rest), all[..3]);
+    assert_eq!(rest["has_more"], false);
+    let none = read(format!("before_id={}", all[0])).await;
+    assert_eq!((names(&none).len(), &none["has_more"]), (0, &json!(false)));
+    let between = read(format!("after_id={}&before_id={}&limit=2", all[0], all[5])).await;
+    assert_eq!(names(&between), all[3..5]);
+    assert_eq!(between["has_more"], true);
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn a_list_that_the_asker_has_is_not_sent_again() {
     let gate = Gate::open().await;
     let first = gate.get("/v1/models").send().await.expect("an answer");

@@ -8,7 +8,7 @@ use billing::{
 };
 use entity::{Actor, ChannelId, GroupId, Platform, Protocol, channel, group::client};
 use reqwest::{Method, Response};
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
 use crate::{
@@ -42,12 +42,15 @@ struct Wish {
     protocols: Vec<Protocol>,
     fallback: Option<GroupId>,
     empty: bool,
+    /// Another channel than the sandbox.
+    only: Option<ChannelId>,
     multiplier_ppm: i64,
 }
 
 async fn sandbox(gate: &Gate) -> ChannelId {
     let row = channel::Entity::every()
         .filter(channel::Column::Kind.eq(channel::Kind::Sandbox))
+        .order_by_asc(channel::Column::Id)
         .one(gate.till.db.read())
         .await
         .expect("channels read");
@@ -58,7 +61,10 @@ async fn shape(gate: &Gate, id: GroupId, wish: Wish) {
     let channels = if wish.empty {
         BTreeSet::new()
     } else {
-        BTreeSet::from([sandbox(gate).await])
+        BTreeSet::from([match wish.only {
+            Some(channel) => channel,
+            None => sandbox(gate).await,
+        }])
     };
     let clients: Vec<client::Rule> = if wish.clients.is_empty() {
         Vec::new()
@@ -275,6 +281,139 @@ async fn what_a_group_does_not_take_or_have_goes_to_its_fallback_at_the_fallback
     );
     assert_eq!(ended[2].group_id, fallback);
     assert_eq!(ended[1].charge.nanos(), 2 * ended[0].charge.nanos());
+    gate.finish().await;
+}
+
+/// The key's group takes Codex only and has the sandbox; its fallback has `second` only, and that one's own `third`.
+async fn two_steps(gate: &Gate) -> GroupId {
+    let mut fallback = None;
+    for (name, title, multiplier_ppm) in [
+        ("third", "The third", 3_000_000),
+        ("second", "The second", 2_000_000),
+    ] {
+        let channel = ChannelId::fresh();
+        gate.add_channel(channel, channel::Kind::Sandbox, "").await;
+        gate.add_model(name, entity::model::Kind::Chat).await;
+        gate.serve(channel, name, "sandbox/echo").await;
+        let wish = Wish {
+            title,
+            only: Some(channel),
+            fallback,
+            multiplier_ppm,
+            ..Wish::default()
+        };
+        fallback = Some(add(gate, name, wish).await);
+    }
+    let own = Wish {
+        title: "Codex only",
+        clients: r#"["codex"]"#,
+        fallback,
+        ..Wish::default()
+    };
+    shape(gate, gate.group, own).await;
+    fallback.expect("two groups were added")
+}
+
+async fn ask_for(gate: &Gate, agent: &str, model: &str) -> Response {
+    let body =
+        json!({"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]});
+    gate.post(CALLS[0], &body)
+        .header("user-agent", agent)
+        .send()
+        .await
+        .expect("an answer")
+}
+
+#[tokio::test]
+async fn a_call_makes_one_step_to_a_fallback_and_no_further() {
+    let gate = Gate::open().await;
+    let second = two_steps(&gate).await;
+
+    let one_step = ask_for(&gate, CLAUDE, "second").await;
+    let two = refusal(ask_for(&gate, CLAUDE, "third").await).await;
+    let own = refusal(ask_for(&gate, CLAUDE, "sandbox/echo").await).await;
+
+    assert_eq!(one_step.status(), 200);
+    assert_eq!(gate.ended(1).await[0].group_id, second);
+    for (status, code, message) in [&two, &own] {
+        assert_eq!((*status, code.as_str()), (403, "client_not_allowed"));
+        for part in ["`Codex only`", "Codex only", "Claude Code 2.1.39"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    assert!(two.2.contains("`The third`"), "{}", two.2);
+    assert!(own.2.contains("No other group"), "{}", own.2);
+    assert_eq!(gate.ended_so_far().await, 1);
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn the_list_and_the_doctor_say_of_a_fallback_what_a_call_finds() {
+    let gate = Gate::open().await;
+    two_steps(&gate).await;
+
+    for agent in [CLAUDE, CODEX] {
+        for (model, is_had) in [("second", true), ("third", false)] {
+            let get = async |path: String| {
+                let request = gate.get(&path).header("user-agent", agent);
+                request.send().await.expect("an answer")
+            };
+            let called = ask_for(&gate, agent, model).await;
+            let shown = get(format!("/v1/models/{model}")).await;
+            let listed: Value = get("/v1/models".to_owned())
+                .await
+                .json()
+                .await
+                .expect("JSON");
+            let doctor: Value = get(format!("/v1/doctor?model={model}&path={}", CALLS[0]))
+                .await
+                .json()
+                .await
+                .expect("JSON");
+
+            assert_eq!(called.status() == 200, is_had, "{agent} {model}");
+            assert_eq!(shown.status() == 200, is_had, "{agent} {model}");
+            let names: Vec<_> = listed["data"].as_array().expect("a list").iter().collect();
+            assert_eq!(
+                names.iter().any(|entry| entry["id"] == model),
+                is_had,
+                "{listed}"
+            );
+            assert_eq!(doctor["ok"] == true, is_had, "{agent} {doctor}");
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn the_doctor_names_no_group_that_lacks_the_model() {
+    let gate = Gate::open().await;
+    two_steps(&gate).await;
+    let alone = Wish {
+        title: "Codex only",
+        clients: r#"["codex"]"#,
+        ..Wish::default()
+    };
+    shape(&gate, gate.group, alone).await;
+
+    let call = refusal(ask_for(&gate, CLAUDE, "sandbox/echo").await).await;
+    let doctor: Value = gate
+        .get("/v1/doctor?model=sandbox/echo&path=/v1/chat/completions")
+        .header("user-agent", CLAUDE)
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+
+    assert!(call.2.contains("No other group"), "{}", call.2);
+    let checks = doctor["checks"].to_string();
+    assert!(
+        !checks.contains("The second") && !checks.contains("The third"),
+        "{checks}"
+    );
+    assert_eq!(doctor["checks"][2]["state"], "bad");
     gate.finish().await;
 }
 

@@ -66,6 +66,50 @@ async fn a_wrong_path_is_answered_with_the_right_base_url() {
 }
 
 #[tokio::test]
+async fn an_unknown_path_is_answered_with_the_base_url_of_the_client() {
+    let gate = Gate::open().await;
+    let openai = "https://gate.example/v1";
+    let claude = "https://gate.example (without /v1)";
+    let table = [
+        ("/foo", "claude-cli/2.1.39 (external, cli)", claude, openai),
+        (
+            "/foo/models",
+            "claude-cli/2.1.39 (external, cli)",
+            claude,
+            openai,
+        ),
+        (
+            "/foo",
+            "codex_exec/0.156.0 (Debian 12; x86_64)",
+            openai,
+            "Anthropic",
+        ),
+        ("/foo", "somebody/1.0", openai, "(without /v1)"),
+        (
+            "/v1/dashboard/billing/usage",
+            "somebody/1.0",
+            "Ask https://gate.example/v1/usage instead",
+            "base URL",
+        ),
+        (
+            "/dashboard/billing/usage",
+            "somebody/1.0",
+            "Set the client's base URL to https://gate.example/v1.",
+            "Anthropic",
+        ),
+    ];
+
+    for (path, agent, told, not_told) in table {
+        let asked = gate.post(path, &json!({})).header("user-agent", agent);
+        let (status, code, message) = refusal(asked.send().await.expect("an answer")).await;
+        assert_eq!((status, code.as_str()), (404, "route_not_found"), "{path}");
+        assert!(message.contains(told), "{agent} {path}: {message}");
+        assert!(!message.contains(not_told), "{agent} {path}: {message}");
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn a_wrong_method_is_told_the_right_one_and_a_websocket_falls_back() {
     let gate = Gate::open().await;
 
@@ -80,15 +124,24 @@ async fn a_wrong_method_is_told_the_right_one_and_a_websocket_falls_back() {
         .send()
         .await
         .expect("an answer");
-    let socket = gate
-        .get("/v1/responses")
-        .header("connection", "upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    for path in ["/v1/responses", "//v1//responses", "/v1//responses/compact"] {
+        let socket = gate
+            .get(path)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(socket.status(), 426, "{path}");
+    }
+    let slashes = gate
+        .bare(Method::DELETE, "//v1//models")
         .send()
         .await
         .expect("an answer");
+    assert_eq!(slashes.status(), 405);
 
     assert_eq!(
         get.headers().get("allow").map(HeaderValue::as_bytes),
@@ -96,7 +149,6 @@ async fn a_wrong_method_is_told_the_right_one_and_a_websocket_falls_back() {
     );
     assert_eq!(refusal(get).await.1, "method_not_allowed");
     assert_eq!(delete.status(), 405);
-    assert_eq!(socket.status(), 426);
     gate.finish().await;
 }
 

@@ -17,7 +17,7 @@ use super::{
     foreign::Foreign,
     once::Once,
     pin,
-    policy::{group_for, no_channel, serving},
+    policy::{group_for, no_channel},
     refusal::{model_blocked, not_read},
     route::{self, Conversation},
 };
@@ -66,10 +66,10 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
         .current()
         .await
         .map_err(|error| not_read(&error))?;
-    let group = group_for(gateway, &snapshot, &request).await?;
-    let model = model_of(&snapshot, group, &request)
+    let place = group_for(gateway, &snapshot, &request).await?;
+    let model = model_of(&snapshot, place.group, &request)
         .map_err(|refusal| readable_by(&request.visit.client, refusal))?;
-    let group = serving(&snapshot, group, &model, &request);
+    let group = place.serving(gateway, &snapshot, &model, &request).await?;
     let price = price_of(&model)?;
     let pinned = inner.pins.of(&request)?;
     let foreign = Foreign::new(&request);

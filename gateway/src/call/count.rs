@@ -26,7 +26,7 @@ use super::{
     admit::{Request, model_of},
     attempt::sealed,
     events::whole,
-    fault::{error_in, is_account_fault},
+    fault::error_in,
     handle::{Turned, receive, turn_away},
     policy::{no_channel, open_group, serving},
     refusal::not_read,
@@ -202,9 +202,11 @@ async fn native(
         200 => Ok(serde_json::from_slice::<Counted>(&body)
             .is_ok()
             .then_some(body)),
-        400 | 413 | 422 => match error_in(&body).filter(|failure| !is_account_fault(failure)) {
-            Some(failure) => {
-                let words = sentence(&failure.message.trim_end_matches('.'));
+        400 | 413 | 422 => match error_in(&body)
+            .filter(|told| told.is_enveloped && !told.is_account_fault(status))
+        {
+            Some(told) => {
+                let words = sentence(&told.failure.message.trim_end_matches('.'));
                 Err(Refusal::new(Code::UpstreamError, words).verbatim(status, body))
             }
             None => Ok(None),

@@ -223,10 +223,16 @@ pub(super) fn refuses_whole(body: &[u8]) -> bool {
         .any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
-/// The upstream's refusal of a request in the words of the caller's protocol.
-pub(super) fn error_body(call: &Call, failure: &Failure) -> Bytes {
+/// The upstream's refusal of a request in the words of the caller's protocol. Whatever code an upstream has of its own,
+/// the status says that the request is at fault.
+pub(super) fn error_body(call: &Call, status: u16, failure: &Failure) -> Bytes {
+    let code = match failure.code.as_str() {
+        "context_length_exceeded" => "context_length_exceeded",
+        _ if status == 413 => "request_too_large",
+        _ => "invalid_request_error",
+    };
     let fault = Fault {
-        code: failure.code.clone(),
+        code: code.to_owned(),
         message: failure.message.clone(),
     };
     translate::error_body(call.protocol, &fault, &call.visit.id.to_string())

@@ -41,6 +41,7 @@ pub(crate) use once::Claims;
 use once::Once;
 use pin::Pin;
 pub(crate) use pin::Pins;
+pub(crate) use policy::{fallback_for, protocols_of};
 pub(crate) use rate::Rates;
 pub(crate) use refusal::not_read;
 pub(crate) use repeat::Repeats;

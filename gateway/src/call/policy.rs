@@ -1,13 +1,13 @@
 //! Which group serves a call: the key's own or the one it falls back on; and where neither does, which other would.
 
-use entity::rejection::Fix;
+use entity::{Protocol, model, rejection::Fix};
 
 use super::{admit::Request, refusal::not_read};
 use crate::{
     catalog::{Group, Model, Snapshot, Unfit},
     error::{Code, Refusal},
     gateway::Gateway,
-    wire::path,
+    wire::{client::Seen, path},
 };
 
 /// The group of the key, whatever its policies say.
@@ -27,39 +27,103 @@ pub(super) fn open_group<'a>(
         })
 }
 
+/// The group that a call comes to, and why it is not the key's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    own: &'a Group,
+    pub(super) group: &'a Group,
+    misfit: Option<Misfit>,
+}
+
 /// The group whose policies take the request: the key's own, else its fallback, one step and no further.
 pub(super) async fn group_for<'a>(
     gateway: &Gateway,
     snapshot: &'a Snapshot,
     request: &Request,
-) -> Result<&'a Group, Refusal> {
+) -> Result<Place<'a>, Refusal> {
     let own = open_group(snapshot, request)?;
     let Err(misfit) = takes(own, request) else {
-        return Ok(own);
+        return Ok(Place {
+            own,
+            group: own,
+            misfit: None,
+        });
     };
     if let Some(fallback) = fallback_of(snapshot, own)
         && takes(fallback, request).is_ok()
     {
-        return Ok(fallback);
+        return Ok(Place {
+            own,
+            group: fallback,
+            misfit: Some(misfit),
+        });
     }
     let asked = snapshot.model(&request.reading.model);
     let other = fitting(gateway, snapshot, request, own, asked.map(|model| &**model)).await?;
     Err(refusal(own, other, request, misfit))
 }
 
-/// The group that has channels for the model: the one that takes the request, else its fallback.
+impl<'a> Place<'a> {
+    /// The group that has channels for the model. The step to the fallback is made once: where the policies have made
+    /// it and the fallback lacks the model, they are why the call cannot be served.
+    pub(super) async fn serving(
+        self,
+        gateway: &Gateway,
+        snapshot: &'a Snapshot,
+        model: &Model,
+        request: &Request,
+    ) -> Result<&'a Group, Refusal> {
+        let Some(misfit) = self.misfit else {
+            return Ok(serving(snapshot, self.own, model, request));
+        };
+        if self.group.serves(model.id) {
+            return Ok(self.group);
+        }
+        let other = fitting(gateway, snapshot, request, self.own, Some(model)).await?;
+        Err(refusal(self.own, other, request, misfit))
+    }
+}
+
+/// The group that has channels for the model: the key's own, else its fallback if that takes the request.
 pub(super) fn serving<'a>(
     snapshot: &'a Snapshot,
-    group: &'a Group,
+    own: &'a Group,
     model: &Model,
     request: &Request,
 ) -> &'a Group {
-    if group.serves(model.id) {
-        return group;
+    if own.serves(model.id) {
+        return own;
     }
-    fallback_of(snapshot, group)
+    fallback_of(snapshot, own)
         .filter(|fallback| fallback.serves(model.id) && takes(fallback, request).is_ok())
-        .unwrap_or(group)
+        .unwrap_or(own)
+}
+
+/// The fallback of a group, if calls of the model by this client come to it, at one of these endpoints.
+pub(crate) fn fallback_for<'a>(
+    snapshot: &'a Snapshot,
+    own: &Group,
+    model: &Model,
+    client: &Seen,
+    protocols: &[Protocol],
+) -> Option<&'a Group> {
+    let fallback = fallback_of(snapshot, own).filter(|fallback| fallback.serves(model.id))?;
+    let comes = |protocol| {
+        let stays = own.serves(model.id) && takes_of(own, protocol, client).is_ok();
+        !stays && takes_of(fallback, protocol, client).is_ok()
+    };
+    protocols
+        .iter()
+        .any(|protocol| comes(*protocol))
+        .then_some(fallback)
+}
+
+/// The endpoints at which models of a kind are called.
+pub(crate) fn protocols_of(kind: model::Kind) -> &'static [Protocol] {
+    match kind {
+        model::Kind::Chat => &[Protocol::Chat, Protocol::Responses, Protocol::Messages],
+        model::Kind::Embedding => &[Protocol::Embeddings],
+    }
 }
 
 fn fallback_of<'a>(snapshot: &'a Snapshot, group: &Group) -> Option<&'a Group> {
@@ -75,12 +139,14 @@ enum Misfit {
 }
 
 fn takes(group: &Group, request: &Request) -> Result<(), Misfit> {
-    if !group.takes_protocol(request.protocol) {
+    takes_of(group, request.protocol, &request.visit.client)
+}
+
+fn takes_of(group: &Group, protocol: Protocol, client: &Seen) -> Result<(), Misfit> {
+    if !group.takes_protocol(protocol) {
         return Err(Misfit::Protocol);
     }
-    group
-        .takes_client(&request.visit.client)
-        .map_err(Misfit::Client)
+    group.takes_client(client).map_err(Misfit::Client)
 }
 
 /// Another group that takes the request, has the model, and is open to the plans of its tenant.
@@ -255,6 +321,6 @@ pub(super) struct Asked<'a> {
     pub(super) caller: &'a identity::key::CallerRow,
     pub(super) group: entity::GroupId,
     pub(super) model: &'a Model,
-    pub(super) protocol: entity::Protocol,
-    pub(super) client: &'a crate::wire::client::Seen,
+    pub(super) protocol: Protocol,
+    pub(super) client: &'a Seen,
 }

@@ -134,15 +134,19 @@ impl Snapshot {
         })
     }
 
+    /// Models that can be asked for, whoever has channels for them.
+    pub(crate) fn for_sale(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.models
+            .values()
+            .filter(|model| model.status == model::Status::Active && model.price.is_some())
+    }
+
     /// Models that a key of this group may ask for, by name.
     pub(crate) fn offered_by<'a>(
         &'a self,
         group: &'a Group,
     ) -> impl Iterator<Item = &'a Arc<Model>> {
-        self.models
-            .values()
-            .filter(|model| model.status == model::Status::Active && model.price.is_some())
-            .filter(|model| group.serves(model.id))
+        self.for_sale().filter(|model| group.serves(model.id))
     }
 
     /// Names near to one that was not found, nearest first.

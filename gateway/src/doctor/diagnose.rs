@@ -98,6 +98,8 @@ pub struct Case {
     pub client: String,
     /// Why the client does not fit.
     pub misfit: Option<Misfit>,
+    /// The title of the group's fallback, where that takes the client in its place.
+    pub stand_in: Option<String>,
     /// The model.
     pub model: Option<ModelFit>,
     /// The path that was asked.
@@ -228,6 +230,13 @@ fn client_fits_group(case: &Case) -> Finding {
         let says = format!("The client is {}; no known key arrived.", case.client);
         return found(check, State::Unknown, says, None);
     };
+    if let Some(other) = &case.stand_in {
+        let says = format!(
+            "The group `{other}`, on which the group `{group}` falls back, takes this client, {}.",
+            case.client
+        );
+        return found(check, State::Good, says, None);
+    }
     let Some(misfit) = &case.misfit else {
         let says = format!("The group `{group}` takes this client, {}.", case.client);
         return found(check, State::Good, says, None);

@@ -8,7 +8,8 @@ use actix_web::{
     http::StatusCode,
     web::{self, Data},
 };
-use entity::{Scoped, Timestamp, rejection, rejection::Fix};
+use billing::plan::Deal;
+use entity::{Protocol, Scoped, Timestamp, model::Kind, rejection, rejection::Fix};
 use identity::key::CallerRow;
 use sea_orm::{ColumnTrait, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
@@ -16,13 +17,14 @@ use serde_json::{Value, json};
 
 use super::{Case, Finding, Misfit, ModelFit, State, diagnose};
 use crate::{
-    call::not_read,
+    call::{fallback_for, not_read, protocols_of},
     caller::sent,
-    catalog::{Group, Snapshot, Unfit},
+    catalog::{Group, Model, Snapshot, Unfit},
     error::{Refusal, render},
     gateway::Gateway,
     reply::Visit,
-    stray::shape_of,
+    stray::{is_anthropic, shape_of},
+    wire::path::{self, Endpoint},
 };
 
 /// Refusals that are told at most.
@@ -82,9 +84,7 @@ fn case_of(gateway: &Gateway, visit: &Visit, request: &HttpRequest, question: &Q
         client: visit.client.named(),
         path: path.chars().take(200).collect(),
         public_url: gateway.inner.config.public_url.clone(),
-        anthropic: visit.client.kind == "claude_code"
-            || visit.client.kind == "anthropic_sdk"
-            || request.headers().contains_key("anthropic-version"),
+        anthropic: is_anthropic(request, &visit.client),
         authorization,
         x_api_key,
         ..Case::default()
@@ -118,15 +118,83 @@ async fn examined(
 
     case.group = Some(group.title.clone());
     case.accepts = group.clients.iter().map(ToString::to_string).collect();
-    case.misfit = group.takes_client(&visit.client).err().map(|unfit| {
-        let others = snapshot.other_groups(group.id);
-        let other = others
-            .into_iter()
-            .find(|other| other.takes_client(&visit.client).is_ok());
-        misfit(case, unfit, other)
-    });
-    case.model = Some(model_fit(&snapshot, group, visit, &question.model));
+    let deal = inner
+        .deals
+        .of(caller.key.tenant_id, inner.clock.now())
+        .await
+        .map_err(|error| not_read(&error))?;
+    let asked = Asked {
+        snapshot: &snapshot,
+        deal: &deal,
+        caller,
+        visit,
+        protocol: match path::meant(&question.path) {
+            Some(Endpoint::Call(protocol)) => Some(protocol),
+            _ => None,
+        },
+    };
+    let model = snapshot.model(question.model.trim()).map(|model| &**model);
+    if let Err(unfit) = group.takes_client(&visit.client) {
+        match asked.fallback(group, model) {
+            Some(fallback) => case.stand_in = Some(fallback.title.clone()),
+            None => case.misfit = Some(misfit(case, unfit, asked.other_than(group, model))),
+        }
+    }
+    case.model = Some(model_fit(&asked, group, &question.model));
     Ok(recent)
+}
+
+/// What a call as the asked one would be decided by.
+struct Asked<'a> {
+    snapshot: &'a Snapshot,
+    deal: &'a Deal,
+    caller: &'a CallerRow,
+    visit: &'a Visit,
+    /// None where the question does not say it.
+    protocol: Option<Protocol>,
+}
+
+impl<'a> Asked<'a> {
+    fn protocols(&self, model: Option<&Model>) -> Vec<Protocol> {
+        match (self.protocol, model) {
+            (Some(protocol), _) => vec![protocol],
+            (None, Some(model)) => protocols_of(model.kind).to_vec(),
+            (None, None) => [Kind::Chat, Kind::Embedding]
+                .into_iter()
+                .flat_map(protocols_of)
+                .copied()
+                .collect(),
+        }
+    }
+
+    fn takes(&self, group: &Group, model: Option<&Model>) -> bool {
+        let mut protocols = self.protocols(model).into_iter();
+        protocols.any(|protocol| group.takes_protocol(protocol))
+            && group.takes_client(&self.visit.client).is_ok()
+    }
+
+    /// The group's fallback, where that takes the call in its place.
+    fn fallback(&self, group: &Group, model: Option<&Model>) -> Option<&'a Group> {
+        let Some(model) = model else {
+            let fallback = self.snapshot.group(group.fallback?)?;
+            return (fallback.active && self.takes(fallback, None)).then_some(fallback);
+        };
+        let protocols = self.protocols(Some(model));
+        fallback_for(self.snapshot, group, model, &self.visit.client, &protocols)
+    }
+
+    /// Another group that takes the call and has the model, and that the plans have it in: the one that a refused call
+    /// is sent to.
+    fn other_than(&self, group: &Group, model: Option<&Model>) -> Option<&'a Group> {
+        let others = self.snapshot.other_groups(group.id);
+        others.into_iter().find(|other| {
+            let has = model.is_none_or(|model| {
+                let pay_order = self.caller.key.pay_order;
+                other.serves(model.id) && self.deal.offers(&model.name, other.id, pay_order)
+            });
+            has && self.takes(other, model)
+        })
+    }
 }
 
 fn misfit(case: &Case, unfit: Unfit, other: Option<&Group>) -> Misfit {
@@ -148,39 +216,34 @@ fn misfit(case: &Case, unfit: Unfit, other: Option<&Group>) -> Misfit {
     Misfit { fix, group }
 }
 
-fn model_fit(snapshot: &Snapshot, group: &Group, visit: &Visit, asked: &str) -> ModelFit {
-    let asked = asked.trim();
-    let model = if asked.is_empty() {
+fn model_fit(asked: &Asked<'_>, group: &Group, name: &str) -> ModelFit {
+    let snapshot = asked.snapshot;
+    let name = name.trim();
+    let model = if name.is_empty() {
         match &group.default_model {
             Some(model) => model,
             None => return ModelFit::Missing,
         }
     } else {
-        match snapshot.model(asked) {
+        match snapshot.model(name) {
             Some(model) => model,
             None => {
                 return ModelFit::Unknown {
-                    name: asked.chars().take(100).collect(),
-                    near: snapshot.names_near(asked, group),
+                    name: name.chars().take(100).collect(),
+                    near: snapshot.names_near(name, group),
                 };
             }
         }
     };
     let name = model.name.clone();
-    let fallback = group
-        .fallback
-        .and_then(|fallback| snapshot.group(fallback))
-        .is_some_and(|fallback| fallback.active && fallback.serves(model.id));
-    if group.serves(model.id) || fallback {
+    if group.serves(model.id) || asked.fallback(group, Some(model)).is_some() {
         return ModelFit::Fits { name };
     }
-    let others = snapshot.other_groups(group.id);
-    let other = others
-        .into_iter()
-        .find(|other| other.serves(model.id) && other.takes_client(&visit.client).is_ok());
     ModelFit::Elsewhere {
         name,
-        group: other.map(|other| other.title.clone()),
+        group: asked
+            .other_than(group, Some(model))
+            .map(|other| other.title.clone()),
     }
 }
 

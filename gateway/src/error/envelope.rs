@@ -57,7 +57,7 @@ pub(crate) fn render(shape: Shape, refusal: &Refusal, request: HoldId, links: &L
     let body = match shape {
         Shape::Anthropic => json!({
             "type": "error",
-            "error": {"type": refusal.code.anthropic_type(), "message": message},
+            "error": {"type": refusal.anthropic_type(), "message": message},
             "request_id": request,
         }),
         Shape::OpenAi | Shape::Responses => {
@@ -86,7 +86,7 @@ pub(crate) fn stream_event(
         Protocol::Messages => {
             let body = json!({
                 "type": "error",
-                "error": {"type": refusal.code.anthropic_type(), "message": message},
+                "error": {"type": refusal.anthropic_type(), "message": message},
                 "request_id": request,
             });
             format!("event: error\ndata: {body}\n\n")
@@ -120,7 +120,7 @@ fn openai_error(shape: Shape, refusal: &Refusal, message: &str) -> Value {
     let kind = if quota_at_responses {
         "usage_limit_reached"
     } else {
-        refusal.code.openai_type()
+        refusal.openai_type()
     };
     let mut error = json!({
         "message": message,

@@ -96,6 +96,23 @@ impl Refusal {
         self
     }
 
+    /// The error type in the `OpenAI` family: what the code says, unless the status blames the request.
+    pub(crate) fn openai_type(&self) -> &'static str {
+        match self.other_status {
+            Some(400 | 413 | 422) => Code::InvalidRequest.openai_type(),
+            _ => self.code.openai_type(),
+        }
+    }
+
+    /// As [`Refusal::openai_type`], in Anthropic's envelope.
+    pub(crate) fn anthropic_type(&self) -> &'static str {
+        match self.other_status {
+            Some(413) => Code::RequestTooLarge.anthropic_type(),
+            Some(400 | 422) => Code::InvalidRequest.anthropic_type(),
+            _ => self.code.anthropic_type(),
+        }
+    }
+
     /// The status on the wire.
     pub(crate) fn status(&self) -> u16 {
         self.verbatim

@@ -16,13 +16,14 @@ use sha2::{Digest, Sha256};
 
 use super::shape;
 use crate::{
-    call::not_read,
+    call::{fallback_for, not_read, protocols_of},
     caller::Denied,
     catalog::{Model, Snapshot},
     error::{Code, Refusal},
     gateway::Gateway,
     reply::{Visit, readable_by},
     stray::shape_of,
+    wire::client::Seen,
 };
 
 /// Which part of the list, as Anthropic's clients ask for it.
@@ -51,7 +52,7 @@ pub(crate) async fn list(gateway: Data<Gateway>, request: HttpRequest) -> HttpRe
     let part = web::Query::<Part>::from_query(request.query_string())
         .map(web::Query::into_inner)
         .unwrap_or_default();
-    let offered = offered(&snapshot, &caller, &deal);
+    let offered = offered(&snapshot, &caller, &deal, &visit.client);
     let (chosen, has_more) = part.of(&offered);
     let entries: Vec<_> = chosen.iter().map(|model| shape::entry(model)).collect();
 
@@ -97,7 +98,7 @@ pub(crate) async fn show(
 
     let name = name.trim_end_matches('/');
     let found = snapshot.model(name).filter(|model| {
-        offered(&snapshot, &caller, &deal)
+        offered(&snapshot, &caller, &deal, &visit.client)
             .iter()
             .any(|offered| offered.id == model.id)
     });
@@ -151,16 +152,23 @@ fn deny(gateway: &Gateway, visit: &Visit, denied: &Denied, model: Option<&str>) 
     visit.refuse(gateway, &denied.refusal)
 }
 
-fn offered(snapshot: &Snapshot, caller: &CallerRow, deal: &Deal) -> Vec<Arc<Model>> {
-    let Some(group) = snapshot
+/// What calls with the key come to: the models of its group, and those that its fallback serves this client in its place.
+fn offered(snapshot: &Snapshot, caller: &CallerRow, deal: &Deal, client: &Seen) -> Vec<Arc<Model>> {
+    let Some(own) = snapshot
         .group(caller.key.group_id)
         .filter(|group| group.active)
     else {
         return Vec::new();
     };
+    let pay_order = caller.key.pay_order;
     let mut models: Vec<_> = snapshot
-        .offered_by(group)
-        .filter(|model| deal.offers(&model.name, group.id, caller.key.pay_order))
+        .for_sale()
+        .filter(|model| {
+            let is_own = own.serves(model.id) && deal.offers(&model.name, own.id, pay_order);
+            is_own
+                || fallback_for(snapshot, own, model, client, protocols_of(model.kind))
+                    .is_some_and(|other| deal.offers(&model.name, other.id, pay_order))
+        })
         .map(Arc::clone)
         .collect();
     models.sort_by(|a, b| a.name.cmp(&b.name));
@@ -168,18 +176,23 @@ fn offered(snapshot: &Snapshot, caller: &CallerRow, deal: &Deal) -> Vec<Arc<Mode
 }
 
 impl Part {
+    /// The entries asked for, and whether there are more of them in the direction asked for: backwards from
+    /// `before_id`, else forwards.
     fn of<'a>(&self, all: &'a [Arc<Model>]) -> (&'a [Arc<Model>], bool) {
         let place = |id: &Option<String>| {
             let id = id.as_deref()?;
             all.iter().position(|model| model.name == id)
         };
         let start = place(&self.after_id).map_or(0, |place| place + 1);
-        let end = place(&self.before_id).unwrap_or(all.len());
+        let before = place(&self.before_id);
+        let end = before.unwrap_or(all.len());
         let part = all.get(start..end).unwrap_or_default();
         let limit = self.limit.unwrap_or(MOST).clamp(1, MOST);
-        (
-            part.get(..limit.min(part.len())).unwrap_or_default(),
-            part.len() > limit,
-        )
+        let from = match before {
+            Some(_) => part.len().saturating_sub(limit),
+            None => 0,
+        };
+        let to = part.len().min(from + limit);
+        (part.get(from..to).unwrap_or_default(), part.len() > limit)
     }
 }

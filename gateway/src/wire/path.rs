@@ -64,6 +64,25 @@ pub(crate) fn of(protocol: Protocol) -> &'static str {
     }
 }
 
+/// The path of an endpoint, as documented.
+pub(crate) fn as_documented(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Usage => "/v1/usage",
+        Endpoint::Balance => "/v1/user/balance",
+        Endpoint::Doctor => "/v1/doctor",
+        Endpoint::Account => "/v1/api/user/self",
+        Endpoint::Models | Endpoint::Model(_) => "/v1/models",
+        Endpoint::Call(protocol) => of(*protocol),
+        Endpoint::Compact => "/v1/responses/compact",
+        Endpoint::CountTokens => "/v1/messages/count_tokens",
+    }
+}
+
+/// Whether the version stands first, so that the base URL before it is the right one.
+pub(crate) fn is_versioned(path: &str) -> bool {
+    path.split('/').find(|part| !part.is_empty()) == Some("v1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

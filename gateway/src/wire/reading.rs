@@ -98,6 +98,7 @@ pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadReque
 
     required(protocol, &fields)?;
     unmetered(&fields)?;
+    let tools = tools(protocol, &fields)?;
     let spans = Spans {
         first_field: text.find('{').map_or(0, |brace| brace + 1),
         model: fields.model.map(|raw| span(text, raw)),
@@ -120,7 +121,7 @@ pub(crate) fn read(protocol: Protocol, body: &Bytes) -> Result<Reading, BadReque
         .into_iter()
         .any(is_set),
         demanding: demanding(&fields),
-        searches: searches(&fields),
+        searches: searches(&fields, &tools),
         usage_asked: asks_usage(fields.stream_options),
         previous_response: fields
             .previous_response_id
@@ -418,42 +419,117 @@ fn unmetered(fields: &Fields<'_>) -> Result<(), BadRequest> {
             ));
         }
     }
-    match unmetered_tool(fields) {
-        Some(kind) => Err(bad(
-            Some("tools"),
-            &format!(
-                "the tool `{kind}` is not offered, for its use is not reported; leave it out of `tools`"
-            ),
-        )),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
-/// The first tool that the upstream runs itself and sells apart from tokens, without a word of it in the usage.
-fn unmetered_tool(fields: &Fields<'_>) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Place<'a> {
-        #[serde(borrow, rename = "type", default)]
-        kind: Option<Cow<'a, str>>,
+/// What matters of a tool, and of what stands around tools. A field that is there twice, or is of another kind than
+/// upstreams take, makes it unreadable: nobody can say which of its readings an upstream would run.
+#[derive(Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    environment: Option<Place<'a>>,
+    max_uses: Option<u64>,
+    /// The tools of a namespace.
+    #[serde(borrow, default)]
+    tools: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Place<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Cow<'a, str>>,
+}
+
+/// How deep namespaces may stand in each other; known clients have one.
+const DEEPEST: usize = 3;
+
+/// Every tool that is offered, those of namespaces and of the conversation too. One that an upstream sells apart from
+/// tokens, without a word of it in the usage, is refused.
+fn tools<'a>(protocol: Protocol, fields: &Fields<'a>) -> Result<Vec<Tool<'a>>, BadRequest> {
+    let mut found = Vec::new();
+    if let Some(raw) = fields.tools {
+        gather("tools", raw, DEEPEST, &mut found)?;
     }
+    if protocol == Protocol::Responses {
+        for raw in tools_of_input(fields)? {
+            gather("input", raw, DEEPEST, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+fn gather<'a>(
+    field: &'static str,
+    raw: &'a RawValue,
+    deepest: usize,
+    found: &mut Vec<Tool<'a>>,
+) -> Result<(), BadRequest> {
+    let unreadable = |error: serde_json::Error| {
+        let cause = format!("a tool in `{field}` cannot be read: {error}");
+        bad(Some(field), &cause)
+    };
+    let listed: Option<Vec<&RawValue>> = serde_json::from_str(raw.get()).map_err(unreadable)?;
+    for raw in listed.unwrap_or_default() {
+        let tool: Tool<'_> = serde_json::from_str(raw.get()).map_err(unreadable)?;
+        if let Some(kind) = tool.kind.as_deref().filter(|kind| is_sold(kind, &tool)) {
+            return Err(bad(
+                Some(field),
+                &format!(
+                    "the tool `{kind}` is not offered, for its use is not reported; leave it out of `{field}`"
+                ),
+            ));
+        }
+        if let Some(inner) = tool.tools {
+            let deepest = deepest.checked_sub(1).ok_or_else(|| {
+                let cause = format!("the tools in `{field}` stand too deep in each other");
+                bad(Some(field), &cause)
+            })?;
+            gather(field, inner, deepest, found)?;
+        }
+        found.push(tool);
+    }
+    Ok(())
+}
+
+/// Whether the upstream runs the tool itself and sells it apart from tokens.
+fn is_sold(kind: &str, tool: &Tool<'_>) -> bool {
+    let place = tool
+        .environment
+        .as_ref()
+        .and_then(|place| place.kind.as_deref());
+    let is_hosted = place.is_some_and(|place| place.starts_with("container"));
+    let is_sold = ["code_interpreter", "image_generation", "code_execution"]
+        .iter()
+        .any(|sold| kind.starts_with(sold));
+    is_sold || is_hosted
+}
+
+/// The lists of tools that entries of a conversation bring along.
+fn tools_of_input<'a>(fields: &Fields<'a>) -> Result<Vec<&'a RawValue>, BadRequest> {
     #[derive(Deserialize)]
-    struct Tool<'a> {
-        #[serde(borrow, rename = "type", default)]
-        kind: Option<Cow<'a, str>>,
+    struct Item<'a> {
         #[serde(borrow, default)]
-        environment: Option<Place<'a>>,
+        tools: Option<&'a RawValue>,
     }
-    let tools: Vec<&RawValue> = serde_json::from_str(fields.tools?.get()).ok()?;
-    tools.into_iter().find_map(|raw| {
-        let tool: Tool<'_> = serde_json::from_str(raw.get()).ok()?;
-        let kind = tool.kind?;
-        let place = tool.environment.and_then(|place| place.kind);
-        let is_hosted = place.is_some_and(|place| place.starts_with("container"));
-        let is_sold = ["code_interpreter", "image_generation", "code_execution"]
-            .iter()
-            .any(|sold| kind.starts_with(sold));
-        (is_sold || is_hosted).then(|| kind.into_owned())
-    })
+    let Some(raw) = fields.input.filter(|raw| raw.get().starts_with('[')) else {
+        return Ok(Vec::new());
+    };
+    let items: Vec<&RawValue> = serde_json::from_str(raw.get())
+        .map_err(|error| bad(Some("input"), &format!("`input` cannot be read: {error}")))?;
+    let mut found = Vec::new();
+    for raw in items {
+        if !raw.get().starts_with('{') {
+            continue;
+        }
+        let item: Item<'_> = serde_json::from_str(raw.get()).map_err(|error| {
+            let cause = format!("an entry of `input` cannot be read: {error}");
+            bad(Some("input"), &cause)
+        })?;
+        found.extend(item.tools);
+    }
+    Ok(found)
 }
 
 /// Whether tools or thinking are asked for.
@@ -479,20 +555,9 @@ fn demanding(fields: &Fields<'_>) -> bool {
 const SEARCHES_MAX: u64 = 30;
 
 /// How many searches the tools of the upstream's own may make.
-fn searches(fields: &Fields<'_>) -> u64 {
-    #[derive(Deserialize)]
-    struct Tool<'a> {
-        #[serde(borrow, rename = "type", default)]
-        kind: Option<Cow<'a, str>>,
-        max_uses: Option<u64>,
-    }
-    let tools: Vec<&RawValue> = fields
-        .tools
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default();
-    let hosted = tools.into_iter().filter_map(|raw| {
-        let tool: Tool<'_> = serde_json::from_str(raw.get()).ok()?;
-        let kind = tool.kind?;
+fn searches(fields: &Fields<'_>, tools: &[Tool<'_>]) -> u64 {
+    let hosted = tools.iter().filter_map(|tool| {
+        let kind = tool.kind.as_deref()?;
         let is_search = kind.starts_with("web_search") || kind == "file_search";
         is_search.then(|| tool.max_uses.unwrap_or(SEARCHES_MAX))
     });
@@ -665,6 +730,16 @@ mod tests {
                 7,
             ),
             (
+                Responses,
+                r#"{"input":[{"type":"additional_tools","tools":[{"type":"web_search"}]}]}"#,
+                30,
+            ),
+            (
+                Responses,
+                r#"{"input":"a","tools":[{"type":"namespace","name":"n","tools":[{"type":"web_search"}]}]}"#,
+                30,
+            ),
+            (
                 Messages,
                 r#"{"messages":[1],"tools":[{"type":"web_search_20250305","max_uses":99999999999}]}"#,
                 120,
@@ -773,6 +848,111 @@ mod tests {
 
         for (protocol, text, demanding) in table {
             assert_eq!(reading(protocol, text).demanding, demanding, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_cannot_be_read_or_is_sold_apart_is_refused_wherever_it_stands() {
+        let sold = r#"{"type":"code_interpreter","container":{"type":"auto"}}"#;
+        let table = [
+            (Responses, "tools", sold.to_owned()),
+            (
+                Responses,
+                "tools",
+                r#"{"type":"code_interpreter","type":"code_interpreter"}"#.to_owned(),
+            ),
+            (
+                Responses,
+                "tools",
+                r#"{"type":"code_interpreter","\u0074ype":"function"}"#.to_owned(),
+            ),
+            (
+                Responses,
+                "tools",
+                r#"{"type":"code_interpreter","environment":"x"}"#.to_owned(),
+            ),
+            (
+                Responses,
+                "tools",
+                r#"{"type":["code_interpreter"]}"#.to_owned(),
+            ),
+            (
+                Responses,
+                "tools",
+                r#"{"type":"shell","environment":{"type":"local","type":"container_auto"}}"#
+                    .to_owned(),
+            ),
+            (
+                Responses,
+                "tools",
+                r#"{"type":"web_search","max_uses":1,"max_uses":9}"#.to_owned(),
+            ),
+            (Responses, "tools", r#""code_interpreter""#.to_owned()),
+            (
+                Responses,
+                "tools",
+                format!(r#"{{"type":"namespace","name":"n","tools":[{sold}]}}"#),
+            ),
+            (
+                Responses,
+                "tools",
+                format!(r#"{{"type":"namespace","tools":[],"tools":[{sold}]}}"#),
+            ),
+            (
+                Responses,
+                "input",
+                format!(r#"{{"type":"additional_tools","tools":[{sold}]}}"#),
+            ),
+            (
+                Responses,
+                "input",
+                format!(r#"{{"type":"additional_tools","tools":[],"tools":[{sold}]}}"#),
+            ),
+            (
+                Responses,
+                "input",
+                format!(
+                    r#"{{"type":"additional_tools","tools":[{{"type":"namespace","tools":[{sold}]}}]}}"#
+                ),
+            ),
+            (
+                Responses,
+                "input",
+                format!(r#"{{"type":"tool_search_output","tools":[{sold}]}}"#),
+            ),
+            (
+                Messages,
+                "tools",
+                r#"{"type":"code_execution_20250825","name":"code_execution"}"#.to_owned(),
+            ),
+            (
+                Messages,
+                "tools",
+                r#"{"type":"code_execution_20250825","type":"code_execution_20250825"}"#.to_owned(),
+            ),
+        ];
+        for (protocol, field, tool) in table {
+            let text = match (protocol, field) {
+                (Responses, "tools") => format!(r#"{{"input":"a","tools":[{tool}]}}"#),
+                (Responses, _) => format!(r#"{{"input":[{tool}]}}"#),
+                _ => format!(r#"{{"messages":[1],"tools":[{tool}]}}"#),
+            };
+            let error = read(protocol, &body(&text)).expect_err(&text);
+            assert_eq!(error.field, Some(field), "{text}");
+        }
+
+        let deep = "[{\"tools\":".repeat(5_000) + "[]" + &"}]".repeat(5_000);
+        let deep = format!(r#"{{"input":"a","tools":{deep}}}"#);
+        let error = read(Responses, &body(&deep)).expect_err("too deep");
+        assert_eq!(error.field, Some("tools"));
+
+        for text in [
+            r#"{"input":"a","tools":null}"#,
+            r#"{"input":"a","tools":[{"type":"shell","environment":{"type":"local"}},{"type":"custom","name":"x"}]}"#,
+            r#"{"input":[{"type":"additional_tools","role":"developer","tools":[{"type":"namespace","name":"n","tools":[{"type":"function","name":"code_interpreter"}]}]}]}"#,
+            r#"{"input":[{"type":"mcp_list_tools","tools":[{"name":"a","input_schema":{},"annotations":null}]},"b"]}"#,
+        ] {
+            read(Responses, &body(text)).expect(text);
         }
     }
 
