@@ -15,6 +15,7 @@ mod fit;
 #[cfg(test)]
 mod golden;
 mod keep;
+mod lenient;
 mod media;
 mod messages;
 mod names;
@@ -166,7 +167,7 @@ impl Translation {
 
 /// A whole answer as the events that a stream of it would be. Nothing where it is no answer.
 fn whole(protocol: Protocol, body: &[u8]) -> Option<Vec<Event>> {
-    let parsed: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let parsed = lenient::object(body)?;
     match protocol {
         Protocol::Chat => chat::whole(&parsed),
         Protocol::Responses => responses::whole(&parsed),

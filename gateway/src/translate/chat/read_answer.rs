@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opening, Reason},
+        lenient,
         neutral::{Call, Kind},
     },
     wire::usage,
@@ -93,7 +94,7 @@ impl Reader {
             }
             return;
         }
-        let Ok(Value::Object(chunk)) = serde_json::from_slice(data) else {
+        let Some(chunk) = lenient::object(data) else {
             return;
         };
         if let Some(fault) = fault(&chunk) {
