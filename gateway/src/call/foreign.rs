@@ -152,7 +152,7 @@ fn write(
         tenant: call.caller.key.tenant_id,
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
-    let names = Names::of(request);
+    let names = Names::of(request, upstream);
     let streamed = must_stream
         || call.reading.streamed
         || request.compaction.is_some()

@@ -347,7 +347,7 @@ mod tests {
             streamed: false,
             traits: Traits::of(Protocol::Chat, model, &BTreeSet::new()),
             carriers: &carriers("x"),
-            names: &Names::of(&request),
+            names: &Names::of(&request, Protocol::Chat),
         };
         serde_json::from_slice(&request.write(&target).0).expect("JSON")
     }
