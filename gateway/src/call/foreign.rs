@@ -223,11 +223,21 @@ pub(super) fn refuses_whole(body: &[u8]) -> bool {
         .any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
-/// The upstream's refusal of a request in the words of the caller's protocol.
+/// The upstream's refusal of a request, which is the caller's fault, in the words of the caller's protocol.
 pub(super) fn error_body(call: &Call, failure: &Failure) -> Bytes {
+    // The one word is the type where the upstream has no code, and providers end their types so.
+    let is_type = failure.code.to_ascii_lowercase().ends_with("error");
+    let (kind, code) = if is_type {
+        (failure.code.clone(), String::new())
+    } else {
+        (String::new(), failure.code.clone())
+    };
     let fault = Fault {
-        code: failure.code.clone(),
+        code,
+        kind,
+        status: Some(400),
         message: failure.message.clone(),
+        ..Fault::default()
     };
     translate::error_body(call.protocol, &fault, &call.visit.id.to_string())
 }
