@@ -54,12 +54,22 @@ use stream::Keeping;
 pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Result<Request, Reject> {
     let parsed: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| Reject::new("", format!("the body is not a JSON object: {error}")))?;
-    match protocol {
+    let mut request = match protocol {
         Protocol::Chat => chat::read(&parsed),
         Protocol::Responses => responses::read(&parsed),
         Protocol::Messages => messages::read(&parsed),
         Protocol::Embeddings => Err(Reject::unsupported("input")),
+    }?;
+    // A choice among nothing means nothing; one among tools that were dropped is still the caller's to mend.
+    let lists_tools = ["tools", "functions"].iter().any(|name| {
+        let listed = parsed.get(*name).and_then(Value::as_array);
+        listed.is_some_and(|listed| !listed.is_empty())
+    });
+    let has_tools = lists_tools || !request.tools.is_empty() || request.web_search.is_some();
+    if !has_tools && request.choice.take().is_some() {
+        request.dropped.push("tool_choice".to_owned());
     }
+    Ok(request)
 }
 
 impl Request {

@@ -127,6 +127,9 @@ fn sampling(
     });
     // The newer of the models that take both refuse them together.
     let top_p = given.top_p.clone().filter(|_| temperature.is_none());
+    if top_p != given.top_p {
+        dropped.push("top_p".to_owned());
+    }
     let values = [
         ("temperature", temperature),
         ("top_p", top_p.map(Value::from)),
@@ -495,5 +498,34 @@ mod tests {
             dropped,
             ["messages[3].content.cache_control", "cache_control"]
         );
+    }
+
+    #[test]
+    fn what_falls_away_is_named() {
+        let said = json!([{"role": "user", "content": "q"}]);
+        let warm = json!({"model": "M", "messages": said, "temperature": 0.5, "top_p": 0.9});
+        let idle = json!({"model": "M", "messages": said,
+                          "tool_choice": {"type": "function", "function": {"name": "f"}}});
+
+        let (both, dropped) = written(Protocol::Chat, &warm);
+        assert_eq!(
+            (&both["temperature"], &both["top_p"]),
+            (&json!(0.5), &Value::Null)
+        );
+        assert_eq!(dropped, ["top_p"]);
+
+        let (free, dropped) = written(Protocol::Chat, &idle);
+        assert_eq!(free["tool_choice"], Value::Null);
+        assert_eq!(dropped, ["tool_choice"]);
+    }
+
+    #[test]
+    fn a_choice_of_a_tool_that_is_not_among_those_given_is_refused() {
+        let body = json!({"model": "M", "messages": [{"role": "user", "content": "q"}],
+            "tools": [{"type": "function", "function": {"name": "g"}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}}});
+        let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+
+        assert!(request.fits(Protocol::Messages).is_err());
     }
 }
