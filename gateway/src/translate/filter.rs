@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     answer::{Event, Opening, Reason},
     compact::Summary,
+    lenient,
     names::Names,
     neutral::Kind,
 };
@@ -112,7 +113,7 @@ impl Filter {
 
 /// What stands in the one field of the arguments; the arguments themselves where there is none.
 fn unwrapped(args: String, field: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(&args).ok();
+    let parsed = lenient::object(args.as_bytes());
     let inner = parsed.as_ref().and_then(|parsed| parsed.get(field));
     match inner {
         Some(Value::String(text)) if field == "input" => text.clone(),
@@ -313,5 +314,17 @@ mod tests {
             let call = &body["choices"][0]["message"]["tool_calls"][0]["function"];
             assert_eq!(call["arguments"], args.to_string(), "{upstream:?}: {body}");
         }
+    }
+
+    #[test]
+    fn a_freeform_input_is_unwrapped_though_a_character_in_it_is_cut_in_half() {
+        let custom = json!({"type": "custom", "name": "f"});
+        let function = json!({"name": "f", "arguments": r#"{"input":"a \ud83d"}"#});
+        let answer = json!({"choices": [{"finish_reason": "tool_calls", "message": {
+            "tool_calls": [{"id": "a", "type": "function", "function": function}]}}]});
+
+        let body = called(Responses, Chat, &custom, &answer);
+
+        assert_eq!(body["output"][0]["input"], "a \u{fffd}", "{body}");
     }
 }
