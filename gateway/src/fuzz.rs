@@ -115,7 +115,7 @@ fn dialect(protocol: Protocol, data: &[u8]) {
 
 fn written(request: &Request, upstream: Protocol) {
     let carriers = carriers();
-    let names = Names::of(request);
+    let names = Names::of(request, upstream);
     let target = Target {
         protocol: upstream,
         model: "m",
@@ -142,7 +142,8 @@ fn translated(upstream: Protocol, client: Protocol, whole: &[u8], events: &[Fram
         echo: Map::new(),
         carriers: carriers(),
     };
-    let translation = Translation::new(&request, upstream, client, voice, Names::of(&request));
+    let names = Names::of(&request, upstream);
+    let translation = Translation::new(&request, upstream, client, voice, names);
     if let Some(Ok((answer, _))) = translation.whole(whole) {
         serde_json::from_slice::<Map<String, Value>>(&answer).expect("an object is written");
     }

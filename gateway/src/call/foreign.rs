@@ -152,7 +152,7 @@ fn write(
         tenant: call.caller.key.tenant_id,
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
-    let names = Names::of(request);
+    let names = Names::of(request, upstream);
     let streamed = must_stream
         || call.reading.streamed
         || request.compaction.is_some()
@@ -223,17 +223,21 @@ pub(super) fn refuses_whole(body: &[u8]) -> bool {
         .any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
-/// The upstream's refusal of a request in the words of the caller's protocol. Whatever code an upstream has of its own,
-/// the status says that the request is at fault.
+/// The upstream's refusal of a request, which is the caller's fault, in the words of the caller's protocol.
 pub(super) fn error_body(call: &Call, status: u16, failure: &Failure) -> Bytes {
-    let code = match failure.code.as_str() {
-        "context_length_exceeded" => "context_length_exceeded",
-        _ if status == 413 => "request_too_large",
-        _ => "invalid_request_error",
+    // The one word is the type where the upstream has no code, and providers end their types so.
+    let is_type = failure.code.to_ascii_lowercase().ends_with("error");
+    let (kind, code) = if is_type {
+        (failure.code.clone(), String::new())
+    } else {
+        (String::new(), failure.code.clone())
     };
     let fault = Fault {
-        code: code.to_owned(),
+        code,
+        kind,
+        status: Some(status),
         message: failure.message.clone(),
+        ..Fault::default()
     };
     translate::error_body(call.protocol, &fault, &call.visit.id.to_string())
 }

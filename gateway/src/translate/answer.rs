@@ -80,10 +80,16 @@ pub(crate) enum Reason {
 }
 
 /// A failure in the upstream's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// The upstream's code, or its type where it has no code.
+    /// The upstream's code; empty where it has none.
     pub(crate) code: String,
+    /// What type of failure the upstream calls it; empty where it does not say.
+    pub(crate) kind: String,
+    /// The HTTP status, where the failure has one of its own.
+    pub(crate) status: Option<u16>,
+    /// The field of the request that is at fault.
+    pub(crate) param: Option<String>,
     pub(crate) message: String,
 }
 
@@ -254,8 +260,13 @@ impl Fault {
     /// Reads an error object of any protocol; an error that is bare text is its own message.
     pub(crate) fn read(error: &Value) -> Self {
         let part = |name| error.get(name).and_then(Value::as_str);
+        // Some servers give the status for a code.
+        let status = error.get("code").and_then(Value::as_u64);
         Self {
-            code: part("code").or(part("type")).unwrap_or_default().to_owned(),
+            code: part("code").unwrap_or_default().to_owned(),
+            kind: part("type").unwrap_or_default().to_owned(),
+            status: status.and_then(|status| status.try_into().ok()),
+            param: part("param").map(str::to_owned),
             message: part("message")
                 .or(error.as_str())
                 .unwrap_or_default()
@@ -265,9 +276,15 @@ impl Fault {
 
     /// The stream ended before the answer did.
     pub(crate) fn truncated() -> Self {
+        Self::of_server("The upstream broke off in the middle of the answer.")
+    }
+
+    /// A failure that is not the caller's.
+    pub(crate) fn of_server(message: &str) -> Self {
         Self {
             code: "server_error".to_owned(),
-            message: "The upstream broke off in the middle of the answer.".to_owned(),
+            message: message.to_owned(),
+            ..Self::default()
         }
     }
 }

@@ -79,10 +79,9 @@ impl Summary {
     /// Half a summary would be taken for the whole of what was.
     fn end(&mut self, ending: Ending, out: &mut Vec<Event>) {
         if ending.reason != Reason::End || self.text.trim().is_empty() {
-            out.push(Event::Fault(Fault {
-                code: "server_error".to_owned(),
-                message: "The model wrote no whole summary of the conversation.".to_owned(),
-            }));
+            out.push(Event::Fault(Fault::of_server(
+                "The model wrote no whole summary of the conversation.",
+            )));
             return;
         }
         out.push(Event::Open(0, Opening::Compaction));

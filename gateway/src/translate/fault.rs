@@ -16,7 +16,8 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    /// Sorts a failure by its code or type, and by its words where the code is too general.
+    /// Sorts a failure by the most precise of what it says: its words where a prompt is too long, which has many codes,
+    /// then its code, its type and its status.
     pub(crate) fn of(fault: &Fault) -> Self {
         let message = fault.message.to_ascii_lowercase();
         if fault.code == "context_length_exceeded"
@@ -26,16 +27,33 @@ impl FaultKind {
         {
             return Self::ContextLength;
         }
-        match fault.code.as_str() {
+        Self::of_word(&fault.code)
+            .or_else(|| Self::of_word(&fault.kind))
+            .or_else(|| Self::of_status(fault.status?))
+            .unwrap_or(Self::Server)
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        Some(match word {
             "request_too_large" => Self::TooLarge,
             "rate_limit_error" | "rate_limit_exceeded" => Self::RateLimit,
             "overloaded_error" | "server_is_overloaded" | "slow_down" => Self::Overloaded,
-            "invalid_request_error" | "invalid_prompt" | "invalid_value" => Self::BadRequest,
-            code if code.starts_with("invalid_") || code.starts_with("unsupported_") => {
+            "server_error" | "api_error" => Self::Server,
+            word if word.starts_with("invalid_") || word.starts_with("unsupported_") => {
                 Self::BadRequest
             }
-            _ => Self::Server,
-        }
+            _ => return None,
+        })
+    }
+
+    fn of_status(status: u16) -> Option<Self> {
+        Some(match status {
+            400 | 422 => Self::BadRequest,
+            413 => Self::TooLarge,
+            429 => Self::RateLimit,
+            529 => Self::Overloaded,
+            _ => return None,
+        })
     }
 
     fn openai(self) -> (&'static str, Option<&'static str>) {
@@ -73,7 +91,8 @@ impl FaultKind {
 /// An error object of both `OpenAI` protocols.
 pub(crate) fn openai(fault: &Fault) -> Value {
     let (kind, code) = FaultKind::of(fault).openai();
-    json!({"message": fault.message, "type": kind, "param": null, "code": code})
+    let code = code.or(Some(fault.code.as_str()).filter(|code| !code.is_empty()));
+    json!({"message": fault.message, "type": kind, "param": fault.param, "code": code})
 }
 
 /// An error object of a failed response.
@@ -91,4 +110,41 @@ pub(crate) fn anthropic(fault: &Fault) -> Value {
         said.clone()
     };
     json!({"type": kind.anthropic(), "message": message})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[rustfmt::skip]
+    fn a_failure_is_sorted_by_the_most_precise_word_and_keeps_its_code_and_field() {
+        let bad = "invalid_request_error";
+        // What the upstream says; type and code for OpenAI's clients; type for Anthropic's.
+        let table = [
+            (json!({"type": bad, "code": "unknown_parameter", "param": "x"}), bad, json!("unknown_parameter"), bad),
+            (json!({"type": bad, "code": "decimal_above_max_value", "param": "temperature"}), bad, json!("decimal_above_max_value"), bad),
+            (json!({"type": bad, "code": "missing_required_parameter"}), bad, json!("missing_required_parameter"), bad),
+            (json!({"type": bad, "code": "content_policy_violation"}), bad, json!("content_policy_violation"), bad),
+            (json!({"type": "BadRequestError", "code": 400}), bad, json!(null), bad),
+            (json!({"type": "UnprocessableEntityError", "code": 422}), bad, json!(null), bad),
+            (json!({"type": bad}), bad, json!(null), bad),
+            (json!({"type": bad, "code": "context_length_exceeded"}), bad, json!("context_length_exceeded"), bad),
+            (json!({"type": "tokens", "code": "rate_limit_exceeded"}), "rate_limit_error", json!("rate_limit_exceeded"), "rate_limit_error"),
+            (json!({"type": "overloaded_error"}), "server_error", json!("server_is_overloaded"), "overloaded_error"),
+            (json!({"type": "api_error"}), "server_error", json!("server_error"), "api_error"),
+            (json!({"type": "server_error", "code": "odd"}), "server_error", json!("server_error"), "api_error"),
+            (json!({"type": "InternalServerError", "code": 500}), "server_error", json!("server_error"), "api_error"),
+            (json!({"type": "request_too_large"}), bad, json!(null), "request_too_large"),
+            (json!("boom"), "server_error", json!("server_error"), "api_error"),
+        ];
+
+        for (error, kind, code, other) in table {
+            let fault = Fault::read(&error);
+            let told = openai(&fault);
+            assert_eq!((&told["type"], &told["code"]), (&kind.into(), &code), "{error}");
+            assert_eq!(told["param"], error.get("param").cloned().unwrap_or_default(), "{error}");
+            assert_eq!(anthropic(&fault)["type"], other, "{error}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     answer::{Event, Opening, Reason},
     compact::Summary,
+    lenient,
     names::Names,
     neutral::Kind,
 };
@@ -112,7 +113,7 @@ impl Filter {
 
 /// What stands in the one field of the arguments; the arguments themselves where there is none.
 fn unwrapped(args: String, field: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(&args).ok();
+    let parsed = lenient::object(args.as_bytes());
     let inner = parsed.as_ref().and_then(|parsed| parsed.get(field));
     match inner {
         Some(Value::String(text)) if field == "input" => text.clone(),
@@ -204,7 +205,13 @@ impl StopTexts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::translate::answer::{Collector, Ending, Item};
+    use crate::translate::{
+        Translation,
+        answer::{Collector, Ending, Item},
+        golden, read,
+    };
+    use entity::Protocol::{self, Chat, Messages, Responses};
+    use serde_json::json;
 
     /// Stop texts, pieces of an answer, what is left of it, and the text that stopped it.
     type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a str, Option<String>);
@@ -263,5 +270,61 @@ mod tests {
                 "{pieces:?}"
             );
         }
+    }
+
+    /// What the caller gets for an answer that calls its only tool.
+    fn called(client: Protocol, upstream: Protocol, tool: &Value, answer: &Value) -> Value {
+        let said = json!([{"role": "user", "content": "q"}]);
+        let request = json!({"model": "M", "tools": [tool], "messages": said, "input": said});
+        let request = read(client, request.to_string().as_bytes()).expect("a good request");
+        let names = Names::of(&request, upstream);
+        let way = Translation::new(&request, upstream, client, golden::voice(), names);
+        let answer = way.whole(answer.to_string().as_bytes());
+        let (body, _) = answer.expect("an answer").expect("a good one");
+        serde_json::from_slice(&body).expect("JSON")
+    }
+
+    #[test]
+    fn arguments_are_unwrapped_where_they_were_wrapped_and_nowhere_else() {
+        let union =
+            json!({"anyOf": [{"type": "object"}, {"type": "object", "properties": {"value": {}}}]});
+        let args = json!({"value": 5, "unit": "m"});
+        let function = json!({"name": "f", "arguments": args.to_string()});
+        let by_chat = json!({"choices": [{"finish_reason": "tool_calls", "message": {
+            "tool_calls": [{"id": "a", "type": "function", "function": function}]}}]});
+        let by_messages = json!({"stop_reason": "tool_use", "content": [
+            {"type": "tool_use", "id": "a", "name": "f", "input": {"value": args}}]});
+        let by_responses = json!({"status": "completed", "output": [
+            {"type": "function_call", "call_id": "a", "name": "f", "arguments": args.to_string()}]});
+        let in_messages = json!({"name": "f", "input_schema": union});
+        let in_responses = json!({"type": "function", "name": "f", "parameters": union});
+        let in_chat = json!({"type": "function", "function": {"name": "f", "parameters": union}});
+
+        for (upstream, answer) in [(Chat, &by_chat), (Responses, &by_responses)] {
+            let body = called(Messages, upstream, &in_messages, answer);
+            assert_eq!(body["content"][0]["input"], args, "{upstream:?}: {body}");
+        }
+        for (upstream, answer) in [(Chat, &by_chat), (Messages, &by_messages)] {
+            let body = called(Responses, upstream, &in_responses, answer);
+            let found = &body["output"][0]["arguments"];
+            assert_eq!(*found, args.to_string(), "{upstream:?}: {body}");
+        }
+        for (upstream, answer) in [(Responses, &by_responses), (Messages, &by_messages)] {
+            let body = called(Chat, upstream, &in_chat, answer);
+            let call = &body["choices"][0]["message"]["tool_calls"][0]["function"];
+            assert_eq!(call["arguments"], args.to_string(), "{upstream:?}: {body}");
+        }
+    }
+
+    #[test]
+    fn a_freeform_input_is_unwrapped_though_a_character_in_it_is_cut_in_half() {
+        let custom = json!({"type": "custom", "name": "f"});
+        let function = json!({"name": "f", "arguments": r#"{"input":"a \ud83d"}"#});
+        let answer = json!({"choices": [{"finish_reason": "tool_calls", "message": {
+            "tool_calls": [{"id": "a", "type": "function", "function": function}]}}]});
+
+        let body = called(Responses, Chat, &custom, &answer);
+
+        assert_eq!(body["output"][0]["input"], "a \u{fffd}", "{body}");
     }
 }

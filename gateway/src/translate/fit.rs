@@ -45,9 +45,12 @@ fn part_fits(part: &Part, upstream: Protocol) -> Result<(), Reject> {
             .parts
             .iter()
             .try_for_each(|part| part_fits(part, upstream)),
-        Part::Audio(_) | Part::Text(_) | Part::Refusal(_) | Part::Thought(_) | Part::Call(_) => {
-            Ok(())
-        }
+        Part::Audio(_)
+        | Part::Text(_)
+        | Part::Refusal(_)
+        | Part::Thought(_)
+        | Part::Call(_)
+        | Part::CacheMark => Ok(()),
     }
 }
 

@@ -90,7 +90,8 @@ pub(super) fn voice() -> Voice {
 
 pub(super) fn translation(client: Protocol, upstream: Protocol) -> Translation {
     let request = Request::default();
-    Translation::new(&request, upstream, client, voice(), Names::of(&request))
+    let names = Names::of(&request, upstream);
+    Translation::new(&request, upstream, client, voice(), names)
 }
 
 /// The data of each event, the stream having come in two pieces.
@@ -293,7 +294,8 @@ fn same_meaning(value: &Value) -> Value {
 pub(super) fn written(client: Protocol, upstream: Protocol, body: &Value) -> Value {
     let request = read(client, body.to_string().as_bytes()).expect("a good request");
     request.fits(upstream).expect("it fits");
-    let (model, names) = (body["model"].as_str().unwrap_or("M"), Names::of(&request));
+    let model = body["model"].as_str().unwrap_or("M");
+    let names = Names::of(&request, upstream);
     // The samples were written for a model that thinks as it is told and takes no sampling then.
     let words = BTreeSet::from(["reasoning".to_owned(), "adaptive_thinking".to_owned()]);
     let target = Target {

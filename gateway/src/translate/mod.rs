@@ -15,6 +15,7 @@ mod fit;
 #[cfg(test)]
 mod golden;
 mod keep;
+mod lenient;
 mod media;
 mod messages;
 mod names;
@@ -53,12 +54,22 @@ use stream::Keeping;
 pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Result<Request, Reject> {
     let parsed: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| Reject::new("", format!("the body is not a JSON object: {error}")))?;
-    match protocol {
+    let mut request = match protocol {
         Protocol::Chat => chat::read(&parsed),
         Protocol::Responses => responses::read(&parsed),
         Protocol::Messages => messages::read(&parsed),
         Protocol::Embeddings => Err(Reject::unsupported("input")),
+    }?;
+    // A choice among nothing means nothing; one among tools that were dropped is still the caller's to mend.
+    let lists_tools = ["tools", "functions"].iter().any(|name| {
+        let listed = parsed.get(*name).and_then(Value::as_array);
+        listed.is_some_and(|listed| !listed.is_empty())
+    });
+    let has_tools = lists_tools || !request.tools.is_empty() || request.web_search.is_some();
+    if !has_tools && request.choice.take().is_some() {
+        request.dropped.push("tool_choice".to_owned());
     }
+    Ok(request)
 }
 
 impl Request {
@@ -166,7 +177,7 @@ impl Translation {
 
 /// A whole answer as the events that a stream of it would be. Nothing where it is no answer.
 fn whole(protocol: Protocol, body: &[u8]) -> Option<Vec<Event>> {
-    let parsed: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let parsed = lenient::object(body)?;
     match protocol {
         Protocol::Chat => chat::whole(&parsed),
         Protocol::Responses => responses::whole(&parsed),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use entity::Protocol;
 use sha2::{Digest, Sha256};
 
 use super::neutral::{Kind, Request, Tool};
@@ -15,7 +16,7 @@ pub(crate) struct Declared {
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// The arguments were put into `value`, for the upstream takes no choice at the root of a schema.
+    /// The arguments were put into `value`, for Messages takes no choice at the root of a schema.
     pub(crate) wrapped: bool,
 }
 
@@ -27,8 +28,9 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The names of all tools that a request declares. The same tools have the same names in every request.
-    pub(crate) fn of(request: &Request) -> Self {
+    /// The names of all tools that a request declares, for an upstream of this protocol. The same tools have the same
+    /// names in every request.
+    pub(crate) fn of(request: &Request, upstream: Protocol) -> Self {
         let mut names = Self::default();
         for tool in &request.tools {
             let mut flat = flatten(tool.namespace.as_deref(), &tool.name);
@@ -40,13 +42,14 @@ impl Names {
                 );
                 flat = shortened(&flat, &full);
             }
-            names.add(tool, flat);
+            names.add(tool, flat, upstream);
         }
         names
     }
 
-    fn add(&mut self, tool: &Tool, flat: String) {
-        let wrapped = tool.kind == Kind::Function
+    fn add(&mut self, tool: &Tool, flat: String, upstream: Protocol) {
+        let wrapped = upstream == Protocol::Messages
+            && tool.kind == Kind::Function
             && tool
                 .schema
                 .as_ref()
@@ -156,7 +159,7 @@ mod tests {
             ..Request::default()
         };
 
-        let names = Names::of(&request);
+        let names = Names::of(&request, Protocol::Chat);
 
         for tool in &request.tools {
             let flat = names.flat(tool.namespace.as_deref(), &tool.name);

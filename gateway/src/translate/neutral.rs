@@ -9,6 +9,8 @@ use super::{compact::Compaction, reject::Reject};
 pub(crate) struct Request {
     /// Instructions before the first turn, in order.
     pub(crate) system: Vec<String>,
+    /// How many of these stand before each mark of a prompt cache.
+    pub(crate) system_marks: Vec<usize>,
     pub(crate) turns: Vec<Turn>,
     pub(crate) tools: Vec<Tool>,
     /// The provider's own search, asked for as a tool.
@@ -64,6 +66,8 @@ pub(crate) enum Part {
     Thought(Thought),
     Call(Call),
     Result(CallResult),
+    /// All up to the part before it is worth keeping in the provider's prompt cache. It says nothing itself.
+    CacheMark,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +154,8 @@ pub(crate) struct Tool {
     pub(crate) schema: Option<Value>,
     pub(crate) strict: Option<bool>,
     pub(crate) grammar: Option<Grammar>,
+    /// All tools up to this one are worth keeping in the provider's prompt cache.
+    pub(crate) cache_mark: bool,
 }
 
 /// What a custom tool's input must look like.

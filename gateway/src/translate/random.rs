@@ -183,7 +183,7 @@ fn try_all(client: Protocol, body: &[u8]) {
 }
 
 fn write_any(request: &Request, upstream: Protocol) {
-    let names = super::Names::of(request);
+    let names = super::Names::of(request, upstream);
     let carriers = super::carrier::tests::carriers("x");
     for model in ["M", "claude-sonnet-4-5", "kimi-k2"] {
         let target = super::Target {

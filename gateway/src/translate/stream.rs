@@ -111,10 +111,9 @@ impl Stream {
             self.filter.pass(event, &mut passed);
         }
         if self.weight > MOST_BYTES && !self.ended {
-            passed.push(Event::Fault(Fault {
-                code: "server_error".to_owned(),
-                message: "The answer is larger than can be carried.".to_owned(),
-            }));
+            passed.push(Event::Fault(Fault::of_server(
+                "The answer is larger than can be carried.",
+            )));
         }
         let mut out = Vec::new();
         for event in passed {

@@ -64,6 +64,49 @@ async fn errors_of_the_request_pass_in_the_callers_envelope_and_errors_of_the_ac
 }
 
 #[tokio::test]
+async fn an_upstream_that_blames_the_request_is_not_taken_for_a_broken_one() {
+    let gate = Gate::open().await;
+    let bad = "invalid_request_error";
+    let table = [
+        (json!({"type": bad, "code": "unknown_parameter"}), 400),
+        (json!({"type": bad, "code": "decimal_above_max_value"}), 400),
+        (
+            json!({"type": bad, "code": "missing_required_parameter"}),
+            400,
+        ),
+        (json!({"type": "BadRequestError", "code": 400}), 400),
+        (json!({"code": "odd"}), 422),
+    ];
+
+    for pair in PAIRS {
+        for (number, (error, status)) in table.iter().enumerate() {
+            let mut error = error.clone();
+            error["message"] = "This will not do.".into();
+            let upstream = Upstream::start([Answer::json(*status, &json!({"error": error}))]);
+            let model = format!("{}-blames-{number}", pair.name);
+            serve(&gate, pair, &upstream, &model).await;
+
+            let answer = gate
+                .post(pair.client, &request(pair, &model, true))
+                .send()
+                .await
+                .expect("an answer");
+
+            assert_eq!(answer.status(), *status, "{model}");
+            let body: Value = answer.json().await.expect("JSON");
+            assert_eq!(body["error"]["type"], bad, "{model}: {body}");
+            if pair.client != MESSAGES {
+                let code = Some(&error["code"]).filter(|code| code.is_string());
+                let code = code.cloned().unwrap_or_default();
+                assert_eq!(body["error"]["code"], code, "{model}: {body}");
+            }
+            upstream.stop().await;
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn what_no_upstream_can_carry_is_refused_at_its_field() {
     let gate = Gate::open().await;
 

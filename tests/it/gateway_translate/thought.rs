@@ -3,7 +3,9 @@
 use entity::channel::Kind;
 use serde_json::{Value, json};
 
-use super::{CHAT, MESSAGES, RESPONSES, events, sample, sample_json, stream, whole_answer};
+use super::{
+    CHAT, MESSAGES, PAIRS, RESPONSES, events, sample, sample_json, serve, stream, whole_answer,
+};
 use crate::support::{
     gate::{Gate, INPUT_NANOS, OUTPUT_NANOS},
     upstream::{Answer, Upstream},
@@ -182,5 +184,42 @@ async fn freeform_tools_work_where_the_upstream_knows_functions_only() {
     let row = gate.ended(1).await.pop().expect("a row");
     assert_eq!(row.charge.nanos(), 100 * INPUT_NANOS + 10 * OUTPUT_NANOS);
     upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_reference_to_a_thought_is_dropped_by_name_and_any_other_refused() {
+    let gate = Gate::open().await;
+
+    for pair in PAIRS.into_iter().filter(|pair| pair.client == RESPONSES) {
+        let upstream = Upstream::start([Answer::json(200, &whole_answer(pair.upstream))]);
+        serve(&gate, pair, &upstream, pair.name).await;
+        // The second step of a client that believes its first to be kept.
+        let request = |id: &str| {
+            json!({"model": pair.name, "input": [
+                {"role": "user", "content": "Weather?"},
+                {"type": "item_reference", "id": id},
+                {"type": "function_call", "call_id": "call_A", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "call_A", "output": "sunny"}],
+                "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]})
+        };
+
+        let answer = gate.post(pair.client, &request("rs_1")).send();
+        let refused = gate.post(pair.client, &request("msg_1")).send();
+
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{}", pair.name);
+        let dropped = answer.headers().get("x-gateway-dropped").expect("a header");
+        let dropped = dropped.to_str().expect("text");
+        assert!(dropped.contains("input[1] (item_reference)"), "{dropped}");
+        let refused = refused.await.expect("an answer");
+        assert_eq!(refused.status(), 400, "{}", pair.name);
+        let body: Value = refused.json().await.expect("JSON");
+        assert_eq!(body["error"]["param"], "input[1]", "{body}");
+        let sent = upstream.requests();
+        assert_eq!(sent.len(), 1, "{}", pair.name);
+        assert!(sent[0].body.to_string().contains("sunny"), "{}", pair.name);
+        upstream.stop().await;
+    }
     gate.finish().await;
 }

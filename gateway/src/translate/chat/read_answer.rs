@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opening, Reason},
+        lenient,
         neutral::{Call, Kind},
     },
     wire::usage,
@@ -93,7 +94,7 @@ impl Reader {
             }
             return;
         }
-        let Ok(Value::Object(chunk)) = serde_json::from_slice(data) else {
+        let Some(chunk) = lenient::object(data) else {
             return;
         };
         if let Some(fault) = fault(&chunk) {
@@ -118,9 +119,7 @@ impl Reader {
             if let Some(delta) = choice.get("delta").and_then(Value::as_object) {
                 self.delta(delta, out);
             }
-            if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
-                self.finish = Some(reason.to_owned());
-            }
+            self.finish = finish_reason(choice).or(self.finish.take());
         }
     }
 
@@ -336,6 +335,12 @@ fn thoughts(message: &Map<String, Value>) -> Vec<&str> {
         .collect()
 }
 
+/// Why the answer ended. Some vendors send an empty text with every chunk until it does.
+fn finish_reason(choice: &Value) -> Option<String> {
+    let reason = choice.get("finish_reason")?.as_str()?;
+    (!reason.is_empty()).then(|| reason.to_owned())
+}
+
 fn ending(finish: Option<&str>, usage: Option<billing::rating::Tokens>, has_calls: bool) -> Ending {
     let reason = match finish {
         Some("length") => Reason::Length,
@@ -361,10 +366,7 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
     let choice = choices.first()?;
     let message = choice.get("message")?.as_object()?;
     let mut reader = Reader {
-        finish: choice
-            .get("finish_reason")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        finish: finish_reason(choice),
         usage: body
             .get("usage")
             .and_then(|reported| usage::openai(reported).ok().flatten()),
@@ -418,5 +420,26 @@ mod tests {
             assert_eq!(one, other, "{delta}");
             assert_eq!(one.first(), Some(&Event::Start(None)));
         }
+    }
+
+    #[test]
+    fn an_empty_finish_is_none() {
+        let said = br#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":""}]}"#;
+        let last = br#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#;
+        let (mut cut, mut ended) = (Vec::new(), Vec::new());
+        let (mut reader, mut second) = (Reader::default(), Reader::default());
+
+        reader.read(said, &mut cut);
+        reader.end(&mut cut);
+        second.read(last, &mut ended);
+        second.read(said, &mut ended);
+        second.end(&mut ended);
+
+        assert_eq!(cut.last(), Some(&Event::Fault(Fault::truncated())));
+        let reason = match ended.last() {
+            Some(Event::End(ending)) => Some(ending.reason),
+            _ => None,
+        };
+        assert_eq!(reason, Some(Reason::Length));
     }
 }

@@ -141,12 +141,14 @@ fn read_message(
     let content = message.get("content").unwrap_or(&Value::Null);
     match required(message, "role", at)? {
         "system" | "developer" => {
-            let said = plain_text(content, at)?;
+            let said = parts(content, at)?;
             if request.turns.is_empty() {
-                request.system.push(said);
+                read_system(request, &said);
             } else {
-                let turn = Turn::new(Role::System, vec![Part::Text(said)]);
-                request.turns.push(turn);
+                let marked = said.contains(&Part::CacheMark);
+                let mut parts = vec![Part::Text(joined(&said))];
+                parts.extend(marked.then_some(Part::CacheMark));
+                request.turns.push(Turn::new(Role::System, parts));
             }
         }
         "user" => {
@@ -159,11 +161,11 @@ fn read_message(
         }
         "tool" => {
             let call = required(message, "tool_call_id", at)?.to_owned();
-            add_result(request, call, parts(content, at)?);
+            add_result(request, at, call, parts(content, at)?);
         }
         "function" => {
             let call = format!("call_{}", required(message, "name", at)?);
-            add_result(request, call, parts(content, at)?);
+            add_result(request, at, call, parts(content, at)?);
         }
         other => {
             let field = format!("{at}.role");
@@ -174,7 +176,22 @@ fn read_message(
     Ok(())
 }
 
-fn add_result(request: &mut Request, call: String, parts: Vec<Part>) {
+/// Instructions before the first turn. Texts of one message are told apart where a mark stands between them.
+fn read_system(request: &mut Request, parts: &[Part]) {
+    for said in parts.split_inclusive(|part| *part == Part::CacheMark) {
+        request.system.push(joined(said));
+        if said.last() == Some(&Part::CacheMark) {
+            request.system_marks.push(request.system.len());
+        }
+    }
+}
+
+fn add_result(request: &mut Request, at: &str, call: String, mut parts: Vec<Part>) {
+    // The results of one turn are put in order, and a mark would not move with its own.
+    if parts.contains(&Part::CacheMark) {
+        request.dropped.push(format!("{at}.content.cache_control"));
+        parts.retain(|part| *part != Part::CacheMark);
+    }
     let result = CallResult {
         call,
         parts,
@@ -248,14 +265,12 @@ fn read_call(call: &Value, at: &str) -> Result<Call, Reject> {
 }
 
 /// The text of instructions, whose parts can be nothing else.
-fn plain_text(content: &Value, at: &str) -> Result<String, Reject> {
-    let mut texts = Vec::new();
-    for part in parts(content, at)? {
-        if let Part::Text(text) = part {
-            texts.push(text);
-        }
-    }
-    Ok(texts.join("\n\n"))
+fn joined(parts: &[Part]) -> String {
+    let texts = parts.iter().filter_map(|part| match part {
+        Part::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
 }
 
 fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
@@ -263,11 +278,25 @@ fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
         return Ok(vec![Part::Text(text.clone())]);
     }
     let at = format!("{at}.content");
-    list(Some(content), &at)?
+    let mut parts = Vec::new();
+    for (index, given) in list(Some(content), &at)?.iter().enumerate() {
+        let part = read_part(given, format!("{at}[{index}]"))?;
+        // An empty text will not be there to be marked.
+        let is_blank =
+            matches!(&part, Part::Text(text) | Part::Refusal(text) if text.trim().is_empty());
+        parts.push(part);
+        if !is_blank && is_marked(given) {
+            parts.push(Part::CacheMark);
+        }
+    }
+    Ok(parts)
+}
+
+/// Whether a part or a tool ends what its caller wants cached, in either provider's words.
+fn is_marked(given: &Value) -> bool {
+    ["cache_control", "prompt_cache_breakpoint"]
         .iter()
-        .enumerate()
-        .map(|(index, part)| read_part(part, format!("{at}[{index}]")))
-        .collect()
+        .any(|name| given.get(*name).is_some_and(Value::is_object))
 }
 
 fn read_part(part: &Value, at: String) -> Result<Part, Reject> {
@@ -335,12 +364,16 @@ fn file_source(data: &str, at: &str) -> Result<Source, Reject> {
 fn tools(body: &Map<String, Value>, request: &mut Request) -> Result<(), Reject> {
     for (index, tool) in list(body.get("tools"), "tools")?.iter().enumerate() {
         let at = format!("tools[{index}]");
+        let cache_mark = is_marked(tool) || tool.get("function").is_some_and(is_marked);
         let tool = object(tool, &at)?;
         match text(tool, "type") {
             Some("function") => {
                 let at = format!("{at}.function");
                 let function = object(tool.get("function").unwrap_or(&Value::Null), &at)?;
-                request.tools.push(function_tool(function, &at)?);
+                request.tools.push(Tool {
+                    cache_mark,
+                    ..function_tool(function, &at)?
+                });
             }
             Some("custom") => {
                 let at = format!("{at}.custom");
@@ -353,6 +386,7 @@ fn tools(body: &Map<String, Value>, request: &mut Request) -> Result<(), Reject>
                         .get("format")
                         .and_then(|format| format.get("grammar"))
                         .and_then(Grammar::read),
+                    cache_mark,
                     ..Tool::default()
                 });
             }

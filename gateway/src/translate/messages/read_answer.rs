@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opaque, Opening, Reason},
+        lenient,
         neutral::Call,
         reject::owned,
     },
@@ -88,7 +89,7 @@ impl Reader {
             self.more(plain.index, Some(plain.delta.text), out);
             return;
         }
-        if let Ok(Value::Object(event)) = serde_json::from_slice(data) {
+        if let Some(event) = lenient::object(data) {
             self.take(&event, out);
         }
     }

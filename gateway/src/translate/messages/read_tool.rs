@@ -37,6 +37,11 @@ fn read_tool(tool: &Map<String, Value>, at: &str, request: &mut Request) -> Resu
             user_location: set(tool, "user_location").cloned(),
             context_size: None,
         });
+        let lost = ["max_uses", "blocked_domains"]
+            .into_iter()
+            .filter(|name| set(tool, name).is_some());
+        let lost = lost.map(|name| format!("{at}.{name}"));
+        request.dropped.extend(lost);
         return Ok(());
     }
     if let Some((description, schema)) = client_run(kind) {
@@ -145,4 +150,23 @@ pub(super) fn choice(body: &Map<String, Value>) -> Result<(Option<Choice>, Optio
         }
     };
     Ok((Some(choice), parallel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_of_a_search_that_no_other_protocol_has_are_named() {
+        let body = json!({"tools": [{"type": "web_search_20250305", "name": "web_search",
+            "max_uses": 8, "blocked_domains": ["a.example"], "allowed_domains": null}]});
+        let mut request = Request::default();
+
+        tools(body.as_object().expect("an object"), &mut request).expect("good tools");
+
+        assert_eq!(
+            request.dropped,
+            ["tools[0].max_uses", "tools[0].blocked_domains"]
+        );
+    }
 }

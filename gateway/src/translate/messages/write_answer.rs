@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::translate::{
     answer::{Answer, Ending, Event, Item, Opaque, Opening, Reason},
-    fault,
+    fault, lenient,
     neutral::Call,
     usage,
     voice::{Voice, event, stop_reason},
@@ -340,11 +340,10 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
 
 /// Arguments that are no object are handed over as they are.
 fn tool_use(call: &Call) -> Value {
-    let parsed = serde_json::from_str::<Value>(&call.args);
-    let input = match parsed {
-        Ok(value) if value.is_object() => value,
-        _ if call.args.trim().is_empty() => json!({}),
-        _ => json!({"_raw": call.args}),
+    let input = match lenient::object(call.args.as_bytes()) {
+        Some(args) => args.into(),
+        None if call.args.trim().is_empty() => json!({}),
+        None => json!({"_raw": call.args}),
     };
     json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
 }

@@ -21,6 +21,8 @@ const JSON_ONLY: &str = "Reply with one JSON object only.";
 const FILLER: &str = ".";
 /// What makes a model go on where the conversation ends with its own words.
 const GO_ON: &str = "Continue.";
+/// Marks of a prompt cache that one request may hold.
+const MOST_MARKS: usize = 4;
 /// The longest id of a user.
 const LONGEST_USER: usize = 64;
 
@@ -42,11 +44,18 @@ pub(in crate::translate) fn write(
     };
     put("model", Some(target.model.into()));
     put("max_tokens", Some(max_tokens.into()));
-    put("system", system(request, &plan));
-    let messages: Vec<Value> = turns.iter().map(|turn| message(turn, target)).collect();
+    let mut marks = Marks::default();
+    let tools = tools(request, target, &mut marks);
+    put("system", system(request, &plan, &mut marks));
+    let messages: Vec<Value> = turns
+        .iter()
+        .map(|turn| message(turn, target, &mut marks))
+        .collect();
     put("messages", Some(messages.into()));
+    if marks.refused {
+        dropped.push("cache_control".to_owned());
+    }
 
-    let tools = tools(request, target);
     if !tools.is_empty() {
         put("tool_choice", choice(request, target, &plan));
         put("tools", Some(tools.into()));
@@ -84,6 +93,25 @@ pub(in crate::translate) fn write(
     body
 }
 
+/// Counts marks of the prompt cache, of which a request may hold a few.
+#[derive(Debug, Default)]
+struct Marks {
+    set: usize,
+    refused: bool,
+}
+
+impl Marks {
+    /// Marks a block or a tool.
+    fn set(&mut self, block: &mut Value) {
+        if self.set < MOST_MARKS {
+            self.set += 1;
+            block["cache_control"] = json!({"type": "ephemeral"});
+        } else {
+            self.refused = true;
+        }
+    }
+}
+
 fn sampling(
     request: &Request,
     target: &Target<'_>,
@@ -99,6 +127,9 @@ fn sampling(
     });
     // The newer of the models that take both refuse them together.
     let top_p = given.top_p.clone().filter(|_| temperature.is_none());
+    if top_p != given.top_p {
+        dropped.push("top_p".to_owned());
+    }
     let values = [
         ("temperature", temperature),
         ("top_p", top_p.map(Value::from)),
@@ -145,14 +176,35 @@ fn user_id(user: &str) -> String {
     }
 }
 
-fn system(request: &Request, plan: &Plan) -> Option<Value> {
-    let mut said = request.system.clone();
+/// One block, or one up to each mark and one for the rest.
+fn system(request: &Request, plan: &Plan, marks: &mut Marks) -> Option<Value> {
+    let mut rest = request.system.clone();
     if request.format == Format::Json {
-        said.push(JSON_ONLY.to_owned());
+        rest.push(JSON_ONLY.to_owned());
     }
-    said.extend(plan.hint.clone());
-    said.retain(|text| !text.trim().is_empty());
-    (!said.is_empty()).then(|| json!([{"type": "text", "text": said.join("\n\n")}]))
+    rest.extend(plan.hint.clone());
+    let mut blocks = Vec::new();
+    let mut said = 0;
+    for mark in &request.system_marks {
+        let after = rest.split_off((mark - said).min(rest.len()));
+        said = *mark;
+        if let Some(mut block) = system_block(&rest) {
+            marks.set(&mut block);
+            blocks.push(block);
+        }
+        rest = after;
+    }
+    blocks.extend(system_block(&rest));
+    (!blocks.is_empty()).then(|| blocks.into())
+}
+
+fn system_block(texts: &[String]) -> Option<Value> {
+    let texts: Vec<&str> = texts
+        .iter()
+        .map(String::as_str)
+        .filter(|text| !text.trim().is_empty())
+        .collect();
+    (!texts.is_empty()).then(|| json!({"type": "text", "text": texts.join("\n\n")}))
 }
 
 fn output_config(request: &Request, plan: &Plan) -> Option<Value> {
@@ -200,7 +252,7 @@ fn turns(request: &Request) -> Vec<Turn> {
     turns
 }
 
-fn message(turn: &Turn, target: &Target<'_>) -> Value {
+fn message(turn: &Turn, target: &Target<'_>, marks: &mut Marks) -> Value {
     let role = if turn.role == Role::Assistant {
         "assistant"
     } else {
@@ -209,11 +261,13 @@ fn message(turn: &Turn, target: &Target<'_>) -> Value {
     if let [Part::Text(text)] = turn.parts.as_slice() {
         return json!({"role": role, "content": text});
     }
-    let blocks: Vec<Value> = turn
-        .parts
-        .iter()
-        .filter_map(|part| block(part, target))
-        .collect();
+    let mut blocks: Vec<Value> = Vec::new();
+    for part in &turn.parts {
+        match (part, blocks.last_mut()) {
+            (Part::CacheMark, Some(marked)) => marks.set(marked),
+            _ => blocks.extend(block(part, target)),
+        }
+    }
     if blocks.is_empty() {
         // Nothing but foreign thoughts: the turn still parts two of the user's.
         return json!({"role": role, "content": FILLER});
@@ -238,7 +292,7 @@ fn block(part: &Part, target: &Target<'_>) -> Option<Value> {
         }
         Part::Call(call) => Some(tool_use(call, target)),
         Part::Result(result) => Some(tool_result(result, target)),
-        Part::Audio(_) => None,
+        Part::Audio(_) | Part::CacheMark => None,
     }
 }
 
@@ -308,9 +362,16 @@ fn tool_result(result: &CallResult, target: &Target<'_>) -> Value {
     block
 }
 
-fn tools(request: &Request, target: &Target<'_>) -> Vec<Value> {
+fn tools(request: &Request, target: &Target<'_>, marks: &mut Marks) -> Vec<Value> {
     let declared = request.tools.iter().filter(|tool| request.allows(tool));
-    let mut tools: Vec<Value> = declared.map(|given| tool(given, target)).collect();
+    let declare = |given: &Tool| {
+        let mut declared = tool(given, target);
+        if given.cache_mark {
+            marks.set(&mut declared);
+        }
+        declared
+    };
+    let mut tools: Vec<Value> = declared.map(declare).collect();
     tools.extend(request.web_search.as_ref().map(web_search));
     tools
 }
@@ -370,4 +431,101 @@ fn choice(request: &Request, target: &Target<'_>, plan: &Plan) -> Option<Value> 
         choice["disable_parallel_tool_use"] = true.into();
     }
     Some(choice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::Protocol;
+
+    use crate::translate::{Names, Traits, carrier::tests::carriers, read};
+
+    /// A request as a Messages upstream gets it, and what had no place in it.
+    fn written(client: Protocol, body: &Value) -> (Value, Vec<String>) {
+        let request = read(client, body.to_string().as_bytes()).expect("a good request");
+        request.fits(Protocol::Messages).expect("it fits");
+        let target = Target {
+            protocol: Protocol::Messages,
+            model: "claude-sonnet-4-5",
+            default_output: 32_000,
+            most_output: None,
+            streamed: false,
+            traits: Traits::of(
+                Protocol::Messages,
+                "claude-sonnet-4-5",
+                &std::collections::BTreeSet::new(),
+            ),
+            carriers: &carriers("x"),
+            names: &Names::of(&request, Protocol::Messages),
+        };
+        let (body, dropped) = request.write(&target);
+        (serde_json::from_slice(&body).expect("JSON"), dropped)
+    }
+
+    #[test]
+    fn marks_of_a_prompt_cache_stay_where_they_are_as_far_as_there_is_room() {
+        let mark = json!({"type": "ephemeral"});
+        let said = |text: &str| json!({"type": "text", "text": text, "cache_control": mark});
+        let function = json!({"name": "f", "parameters": {"type": "object"}});
+        let body = json!({"model": "M",
+            "tools": [{"type": "function", "function": function, "cache_control": mark}],
+            "messages": [
+                {"role": "system", "content": [said("one"), {"type": "text", "text": "two"}]},
+                {"role": "user", "content": [said("three"), said(" "), {"type": "text", "text": "four"}]},
+                {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                {"role": "tool", "tool_call_id": "a", "content": [said("five")]},
+                {"role": "user", "content": [said("six")]},
+                {"role": "user", "content": [said("seven")]}]});
+
+        let (written, dropped) = written(Protocol::Chat, &body);
+
+        assert_eq!(written["tools"][0]["cache_control"], mark);
+        assert_eq!(
+            written["system"],
+            json!([said("one"), {"type": "text", "text": "two"}])
+        );
+        assert_eq!(
+            written["messages"][0]["content"],
+            json!([said("three"), {"type": "text", "text": "four"}])
+        );
+        let last = &written["messages"][2]["content"];
+        assert_eq!(
+            *last,
+            json!([{"type": "tool_result", "tool_use_id": "a", "content": "five"},
+                   said("six"), {"type": "text", "text": "seven"}])
+        );
+        assert_eq!(
+            dropped,
+            ["messages[3].content.cache_control", "cache_control"]
+        );
+    }
+
+    #[test]
+    fn what_falls_away_is_named() {
+        let said = json!([{"role": "user", "content": "q"}]);
+        let warm = json!({"model": "M", "messages": said, "temperature": 0.5, "top_p": 0.9});
+        let idle = json!({"model": "M", "messages": said,
+                          "tool_choice": {"type": "function", "function": {"name": "f"}}});
+
+        let (both, dropped) = written(Protocol::Chat, &warm);
+        assert_eq!(
+            (&both["temperature"], &both["top_p"]),
+            (&json!(0.5), &Value::Null)
+        );
+        assert_eq!(dropped, ["top_p"]);
+
+        let (free, dropped) = written(Protocol::Chat, &idle);
+        assert_eq!(free["tool_choice"], Value::Null);
+        assert_eq!(dropped, ["tool_choice"]);
+    }
+
+    #[test]
+    fn a_choice_of_a_tool_that_is_not_among_those_given_is_refused() {
+        let body = json!({"model": "M", "messages": [{"role": "user", "content": "q"}],
+            "tools": [{"type": "function", "function": {"name": "g"}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}}});
+        let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+
+        assert!(request.fits(Protocol::Messages).is_err());
+    }
 }

@@ -144,7 +144,7 @@ mod tests {
             streamed: false,
             traits: Traits::of(Protocol::Messages, model, &words),
             carriers: &carriers("x"),
-            names: &Names::of(&request),
+            names: &Names::of(&request, Protocol::Messages),
         };
         serde_json::from_slice(&request.write(&target).0).expect("JSON")
     }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::translate::{
+    lenient,
     neutral::{Call, Kind, Tool},
     reject::{owned, set},
 };
@@ -103,7 +104,7 @@ pub(super) fn call(kind: &str, item: &Map<String, Value>) -> Option<Call> {
 
 /// A call as the item that its client knows how to run.
 pub(super) fn item(call: &Call, id: &str) -> Value {
-    let args: Value = serde_json::from_str(&call.args).unwrap_or_else(|_| json!({}));
+    let args = Value::Object(lenient::object(call.args.as_bytes()).unwrap_or_default());
     match call.kind {
         Kind::LocalShell => {
             let mut action = json!({"type": "exec", "env": {}});

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opaque, Opening, Reason},
+        lenient,
         neutral::{Call, Kind},
         reject::owned,
     },
@@ -49,7 +50,7 @@ impl Reader {
         if self.done {
             return;
         }
-        let Ok(Value::Object(event)) = serde_json::from_slice(data) else {
+        let Some(event) = lenient::object(data) else {
             return;
         };
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();

@@ -16,6 +16,9 @@ use crate::translate::{
     reject::{Reject, list, object, owned, required, set, text},
 };
 
+/// How the id of a reasoning item begins.
+const THOUGHT: &str = "rs_";
+
 /// Reads a conversation's items in order.
 pub(super) fn read_items(items: &[Value], request: &mut Request) -> Result<(), Reject> {
     for (index, item) in items.iter().enumerate() {
@@ -88,6 +91,10 @@ fn read_item(item: &Map<String, Value>, at: &str, request: &mut Request) -> Resu
                 at,
                 format!("`{at}` is a `compaction_trigger`, which can only be the last item"),
             ));
+        }
+        // A thought that the upstream did not keep: the conversation can be read without it.
+        "item_reference" if text(item, "id").is_some_and(|id| id.starts_with(THOUGHT)) => {
+            request.dropped.push(format!("{at} ({kind})"));
         }
         "item_reference" | "compaction" | "compaction_summary" => {
             return Err(Reject::new(

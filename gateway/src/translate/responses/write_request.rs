@@ -206,7 +206,7 @@ fn content_part(part: &Part) -> Option<Value> {
         Part::File(file) => Some(file_part(file)),
         Part::Audio(audio) => Some(json!({"type": "input_audio",
             "input_audio": {"data": audio.data, "format": audio.format}})),
-        Part::Thought(_) | Part::Call(_) | Part::Result(_) => None,
+        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark => None,
     }
 }
 
@@ -251,7 +251,8 @@ fn assistant(turn: &Turn, target: &Target<'_>, items: &mut Vec<Value>) {
                 flush(&mut texts, items);
                 items.push(call(given, target));
             }
-            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) => {}
+            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) | Part::CacheMark => {
+            }
         }
     }
     flush(&mut texts, items);
