@@ -135,6 +135,7 @@ async fn open_group(operator: &mut Browser, db: &Database, channel: &str) -> Gro
     let shelf = [
         ("title", "Team"),
         ("multiplier", "1"),
+        ("counted", "1"),
         ("channels", channel.rsplit('/').next().expect("an id")),
     ];
     let path = format!("{OPERATOR}/groups/{}", team.id);

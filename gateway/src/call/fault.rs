@@ -92,7 +92,8 @@ pub(super) async fn refused(
                     refusal.verbatim(status, body)
                 }
                 Some(told) => {
-                    refusal.verbatim(status, foreign::error_body(call, status, &told.failure))
+                    let words = foreign::error_body(call, status, &told.failure, (&body, &secrets));
+                    refusal.verbatim(status, words)
                 }
                 None => refusal.with_status(status),
             })

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use entity::Protocol;
+use serde_json::Value;
 
-use super::{Call, admit::Request as Incoming, apart, memory::Memory};
+use super::{Call, admit::Request as Incoming, apart, memory::Memory, secret::Secrets};
 use crate::{
     catalog::{Channel, Model, Upstream},
     error::{Code, Refusal},
@@ -223,21 +224,23 @@ pub(super) fn refuses_whole(body: &[u8]) -> bool {
         .any(|window| window.eq_ignore_ascii_case(WORD))
 }
 
-/// The upstream's refusal of a request, which is the caller's fault, in the words of the caller's protocol.
-pub(super) fn error_body(call: &Call, status: u16, failure: &Failure) -> Bytes {
-    // The one word is the type where the upstream has no code, and providers end their types so.
-    let is_type = failure.code.to_ascii_lowercase().ends_with("error");
-    let (kind, code) = if is_type {
-        (failure.code.clone(), String::new())
-    } else {
-        (String::new(), failure.code.clone())
-    };
+/// The upstream's refusal of a request, which is the caller's fault, in the words of the caller's protocol: what the body
+/// says of code, type and place, and the message as it was read. No word of it repeats a secret.
+pub(super) fn error_body(
+    call: &Call,
+    status: u16,
+    failure: &Failure,
+    (body, secrets): (&[u8], &Secrets),
+) -> Bytes {
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    let error = said.get("error").filter(|error| error.is_object());
+    let read = Fault::read(error.unwrap_or(&said));
     let fault = Fault {
-        code,
-        kind,
+        code: secrets.clean_text(&read.code),
+        kind: secrets.clean_text(&read.kind),
+        param: read.param.map(|param| secrets.clean_text(&param)),
         status: Some(status),
         message: failure.message.clone(),
-        ..Fault::default()
     };
     translate::error_body(call.protocol, &fault, &call.visit.id.to_string())
 }

@@ -82,6 +82,7 @@ async fn an_upstream_that_blames_the_request_is_not_taken_for_a_broken_one() {
         for (number, (error, status)) in table.iter().enumerate() {
             let mut error = error.clone();
             error["message"] = "This will not do.".into();
+            error["param"] = "tools[0].name".into();
             let upstream = Upstream::start([Answer::json(*status, &json!({"error": error}))]);
             let model = format!("{}-blames-{number}", pair.name);
             serve(&gate, pair, &upstream, &model).await;
@@ -99,6 +100,7 @@ async fn an_upstream_that_blames_the_request_is_not_taken_for_a_broken_one() {
                 let code = Some(&error["code"]).filter(|code| code.is_string());
                 let code = code.cloned().unwrap_or_default();
                 assert_eq!(body["error"]["code"], code, "{model}: {body}");
+                assert_eq!(body["error"]["param"], "tools[0].name", "{model}: {body}");
             }
             upstream.stop().await;
         }
