@@ -658,14 +658,13 @@ struct Delta<'a> {
 
 impl<'a> Delta<'a> {
     /// What it brings of text; of thoughts that come in two forms, one.
-    fn texts(&self) -> [Option<&'a RawValue>; 4] {
+    fn texts(&self) -> [Option<&'a RawValue>; 3] {
         let thought = self.reasoning_content.or(self.reasoning);
         let thought = thought.filter(|raw| !is_blank(raw));
         [
             self.content,
             thought.or(self.reasoning_details),
             self.refusal,
-            None,
         ]
     }
 
