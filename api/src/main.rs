@@ -8,7 +8,7 @@ use api::{
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -205,7 +205,12 @@ fn load_logging(overrides: &Overrides, usual: &str) -> anyhow::Result<Config> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let running = app::start(config, Ports::default()).await?;
+    // From the first moment on: whoever starts a program may end it before it has said that it runs.
+    let mut asked = Asked::listen().context("signals cannot be heard")?;
+    let running = tokio::select! {
+        running = app::start(config, Ports::default()) => running?,
+        () = asked.heard() => return Ok(()),
+    };
     let link = identity::setup::open_link(&running.db, running.clock.now()).await?;
     if let Some(secret) = link {
         println!(
@@ -214,26 +219,38 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             secret.expose()
         );
     }
-    until_asked(running).await
+    until(asked, running).await
 }
 
-async fn until_asked(running: Running) -> anyhow::Result<()> {
+async fn until(mut asked: Asked, running: Running) -> anyhow::Result<()> {
     tracing::info!("listening on {} as {}", running.address, running.public_url);
-    asked_to_end().await.context("signals cannot be heard")?;
+    asked.heard().await;
     tracing::info!("ending: no new work, running answers go on");
     running.stop().await?;
     tracing::info!("ended");
     Ok(())
 }
 
-async fn asked_to_end() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Hears that the process is asked to end.
+struct Asked {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Asked {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn run_demo(mut config: Config, check: bool) -> anyhow::Result<ExitCode> {
@@ -260,8 +277,9 @@ async fn run_demo(mut config: Config, check: bool) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         });
     }
+    let asked = Asked::listen().context("signals cannot be heard")?;
     print!("{}", demo::welcome(&running.public_url, &stage));
-    until_asked(running).await?;
+    until(asked, running).await?;
     Ok(ExitCode::SUCCESS)
 }
 
