@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entity::{
-    ChannelId, Platform, channel,
+    Platform, channel,
     usage::{Finish, Outcome, Quality},
 };
 use sea_orm::{ColumnTrait, QueryFilter};
@@ -196,7 +196,7 @@ async fn another_channel_takes_over_before_the_first_byte() {
         let second = gate
             .add_upstream(channel::Kind::Openai, &working.base, &model)
             .await;
-        prefer(&gate, first, second).await;
+        gate.prefer(first, second).await;
 
         let answer = gate
             .post(ENDPOINTS[0], &asking(&model, false))
@@ -213,13 +213,6 @@ async fn another_channel_takes_over_before_the_first_byte() {
         working.stop().await;
     }
     gate.finish().await;
-}
-
-async fn prefer(gate: &Gate, first: ChannelId, second: ChannelId) {
-    for (id, priority) in [(first, 1_i64), (second, 2)] {
-        let row = channel::Entity::change().filter(channel::Column::Id.eq(id));
-        gate.change(row, channel::Column::Priority, priority).await;
-    }
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use entity::{
-    ChannelId, Platform, Scoped, channel, group,
+    Platform, Scoped, channel, group,
     usage::{Finish, Outcome, Quality},
     usage_doubt,
 };
-use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
+use sea_orm::PaginatorTrait;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -211,13 +211,6 @@ async fn a_number_that_cannot_be_is_counted_for_and_the_others_of_the_report_sta
     gate.finish().await;
 }
 
-async fn prefer(gate: &Gate, first: ChannelId, second: ChannelId) {
-    for (id, priority) in [(first, 1_i64), (second, 2)] {
-        let row = channel::Entity::change().filter(channel::Column::Id.eq(id));
-        gate.change(row, channel::Column::Priority, priority).await;
-    }
-}
-
 /// What each protocol says before anything of an answer has come, and how it fails then.
 fn false_starts() -> Vec<(channel::Kind, &'static str, Vec<Value>)> {
     let opening =
@@ -270,7 +263,7 @@ async fn an_answer_that_fails_before_it_has_begun_is_asked_for_elsewhere_or_cost
         let model = format!("model-{calls}");
         let first = gate.add_upstream(kind, &failing.base, &model).await;
         let second = gate.add_upstream(kind, &working.base, &model).await;
-        prefer(&gate, first, second).await;
+        gate.prefer(first, second).await;
 
         let text = said(&gate, path, &asking(&model, 50)).await;
 

@@ -52,13 +52,6 @@ async fn ask(gate: &Gate, model: &str) -> reqwest::Response {
         .expect("an answer")
 }
 
-async fn prefer(gate: &Gate, first: ChannelId, second: ChannelId) {
-    for (id, priority) in [(first, 1_i64), (second, 2)] {
-        let row = channel::Entity::change().filter(channel::Column::Id.eq(id));
-        gate.change(row, channel::Column::Priority, priority).await;
-    }
-}
-
 async fn options(gate: &Gate, id: ChannelId, options: Options) {
     set_options(&gate.till.db, id, options, Actor::System, gate.clock.now())
         .await
@@ -142,7 +135,7 @@ async fn a_call_is_tried_again_once_and_never_after_its_first_byte() {
     let second = gate
         .add_upstream(channel::Kind::OpenaiCompatible, &spare.base, "cut")
         .await;
-    prefer(&gate, first, second).await;
+    gate.prefer(first, second).await;
 
     let answer = ask(&gate, "m").await;
     let broken = gate
@@ -303,7 +296,7 @@ async fn a_full_channel_is_passed_over_and_alone_it_refuses_before_a_hold() {
     let second = gate
         .add_upstream(channel::Kind::OpenaiCompatible, &large.base, "m")
         .await;
-    prefer(&gate, first, second).await;
+    gate.prefer(first, second).await;
     gate.add_upstream(channel::Kind::OpenaiCompatible, &small.base, "alone")
         .await;
     let alone = channel::Entity::every()
@@ -379,7 +372,7 @@ async fn a_try_in_vain_is_a_row_with_its_status_and_no_row_is_written_for_a_good
     let second = gate
         .add_upstream(channel::Kind::OpenaiCompatible, &fine.base, "m")
         .await;
-    prefer(&gate, first, second).await;
+    gate.prefer(first, second).await;
 
     assert_eq!(ask(&gate, "m").await.status(), 200);
     let call = gate.ended(1).await.remove(0);

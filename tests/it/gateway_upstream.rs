@@ -10,8 +10,8 @@ use std::{
 };
 
 use entity::{
-    ChannelId, Platform, Scoped, attempt,
-    channel::{self, Kind},
+    Platform, Scoped, attempt,
+    channel::Kind,
     usage::{Finish, Outcome, Quality},
     usage_doubt,
 };
@@ -63,13 +63,6 @@ fn delta(text: &str) -> String {
     let chunk =
         json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
     format!("data: {chunk}\n\n")
-}
-
-async fn prefer(gate: &Gate, first: ChannelId, second: ChannelId) {
-    for (id, priority) in [(first, 1_i64), (second, 2)] {
-        let row = channel::Entity::change().filter(channel::Column::Id.eq(id));
-        gate.change(row, channel::Column::Priority, priority).await;
-    }
 }
 
 /// The tries in vain of a call.
@@ -151,7 +144,7 @@ async fn an_upstream_that_fails_before_it_answers_is_replaced_and_the_call_charg
             let spare = Upstream::start([good(path)]);
             let first = gate.add_upstream(kind, &fault.base().await, &model).await;
             let second = gate.add_upstream(kind, &spare.base, &model).await;
-            prefer(&gate, first, second).await;
+            gate.prefer(first, second).await;
             let (before, asked) = (gate.available().await.nanos(), fault.asked());
 
             let answer = gate.post(path, &asking(&model, false)).send().await;

@@ -338,6 +338,14 @@ impl Gate {
             .expect("models read")
     }
 
+    /// Has the first channel tried before the second.
+    pub async fn prefer(&self, first: ChannelId, second: ChannelId) {
+        for (id, priority) in [(first, 1_i64), (second, 2)] {
+            let row = channel::Entity::change().filter(channel::Column::Id.eq(id));
+            self.change(row, channel::Column::Priority, priority).await;
+        }
+    }
+
     /// The row of a model.
     pub async fn model(&self, name: &str) -> model::Model {
         self.find_model(name).await.expect("the model is there")
