@@ -1,6 +1,6 @@
 //! Counting tokens: by Anthropic where the call would go there, by our own estimate elsewhere, and for nothing.
 
-use entity::{ChannelId, Platform, Scoped, channel, model, usage};
+use entity::{ChannelId, Platform, Scoped, channel, group, model, usage};
 use reqwest::{Method, Response};
 use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -67,24 +67,33 @@ async fn anthropic_counts_what_would_go_to_anthropic_and_nothing_is_charged() {
 }
 
 #[tokio::test]
-async fn every_other_upstream_gets_the_estimate_that_calls_are_admitted_with() {
+async fn every_other_upstream_gets_a_tokenizers_count_and_a_tenth_or_the_groups_factor() {
+    // Ten tokens a sentence, which are twelve by its letters.
+    let sentences = ["The quick brown fox jumps over the lazy dog."; 100].join(" ");
     let upstream = Upstream::start([Answer::json(500, &json!({}))]);
     let gate = Gate::open().await;
     gate.add_upstream(channel::Kind::Openai, &upstream.base, "gpt")
         .await;
-
-    let foreign = json_of(count(&gate, &question("gpt")).await).await;
-    let sandbox = json_of(count(&gate, &question("sandbox/echo")).await).await;
     let mut longer = question("gpt");
-    longer["system"] = json!("x".repeat(4_000));
-    let longer = json_of(count(&gate, &longer).await).await;
+    longer["system"] = json!(sentences);
+    let tokens = async |body: &Value| {
+        let counted = json_of(count(&gate, body).await).await;
+        assert_eq!(counted.as_object().map(serde_json::Map::len), Some(1));
+        counted["input_tokens"].as_u64().expect("a number")
+    };
 
-    let few = foreign["input_tokens"].as_u64().expect("a number");
-    assert!((5..40).contains(&few), "{few}");
-    assert_eq!(foreign.as_object().map(serde_json::Map::len), Some(1));
-    assert!(sandbox["input_tokens"].is_u64());
-    let many = longer["input_tokens"].as_u64().expect("a number");
-    assert!((few + 1_000..few + 1_010).contains(&many), "{many}");
+    let few = tokens(&question("gpt")).await;
+    let many = tokens(&longer).await;
+    let sandbox = tokens(&question("sandbox/echo")).await;
+    let every = group::Entity::change();
+    gate.change(every, group::Column::CountedPpm, 2_000_000_i64)
+        .await;
+    let doubled = tokens(&longer).await;
+
+    assert!((5..20).contains(&few), "{few}");
+    assert!((few + 1_100..few + 1_105).contains(&many), "{many}");
+    assert!(sandbox.abs_diff(few) < 5, "{sandbox}");
+    assert_eq!((doubled * 11).div_ceil(20), many);
     assert_eq!(upstream.requests().len(), 0);
     upstream.stop().await;
     gate.finish().await;
@@ -153,8 +162,8 @@ async fn a_fault_of_the_request_passes_with_its_words() {
 async fn refusals_are_those_of_messages_and_neither_balance_nor_policy_counts() {
     let gate = Gate::open_with(|config| config.body_limit = 4_096).await;
     gate.spend_all().await;
-    let only = entity::group::Entity::change();
-    gate.change(only, entity::group::Column::Clients, r#"["codex"]"#)
+    let only = group::Entity::change();
+    gate.change(only, group::Column::Clients, r#"["codex"]"#)
         .await;
     gate.add_model("orphan", model::Kind::Chat).await;
 

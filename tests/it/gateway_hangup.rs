@@ -169,7 +169,7 @@ async fn an_answer_that_goes_on_for_nobody_is_stopped_and_charged_as_far_as_it_c
         (row.outcome, row.finish, row.quality),
         (Outcome::Settled, Finish::ClientGone, Quality::Counted)
     );
-    assert_eq!(row.output_tokens, 3);
+    assert_eq!(row.output_tokens, 2);
     upstream.stop().await;
     gate.finish().await;
 }
@@ -371,10 +371,10 @@ async fn a_group_may_stop_at_once_when_its_client_hangs_up() {
         (Outcome::Settled, Finish::ClientGone, Quality::Counted),
         "with it what was counted is charged, and the row says so"
     );
-    assert_eq!(stopped.output_tokens, 3);
+    assert_eq!(stopped.output_tokens, 2);
     assert_eq!(
         stopped.charge.nanos(),
-        stopped.input_tokens * INPUT_NANOS + 3 * OUTPUT_NANOS
+        stopped.input_tokens * INPUT_NANOS + 2 * OUTPUT_NANOS
     );
     assert_eq!(
         (unheard.finish, unheard.quality, unheard.output_tokens),

@@ -173,7 +173,7 @@ async fn a_number_that_cannot_be_is_counted_for_and_the_others_of_the_report_sta
         (
             json!({"input_tokens": 500, "output_tokens": 1}),
             json!({"output_tokens": -1}),
-            4,
+            3,
         ),
         (
             json!({"input_tokens": -5, "output_tokens": 1}),
@@ -454,11 +454,14 @@ async fn every_line_of_a_header_that_may_come_twice_reaches_the_upstream() {
 }
 
 #[tokio::test]
-async fn what_had_to_be_counted_is_charged_with_the_factor_of_its_group_and_a_report_is_not() {
+async fn what_had_to_be_counted_is_charged_by_the_tokenizer_with_the_factor_of_its_group_and_a_report_is_not()
+ {
+    // Ten tokens a sentence, of eleven times four letters.
+    let sentences = ["The quick brown fox jumps over the lazy dog."; 10].join(" ");
     let gate = Gate::open().await;
     let reported = json!({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 3}});
     let answer = [
-        chunk(&json!({"content": "word".repeat(100)}), &Value::Null),
+        chunk(&json!({"content": sentences}), &Value::Null),
         chunk(&json!({}), &json!("stop")),
     ];
     let with = [answer.to_vec(), vec![reported]].concat();

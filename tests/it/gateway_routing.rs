@@ -96,8 +96,9 @@ async fn an_upstream_that_says_when_to_come_back_is_left_alone_until_then() {
 
     let wait = answer.headers().get("retry-after").cloned();
     let second = refusal(answer).await;
-    assert_eq!((first.0, first.1.as_str()), (503, "channels_failed"));
-    assert_eq!((second.0, second.1.as_str()), (503, "overloaded"));
+    assert_eq!((first.0, first.1.as_str()), (429, "rate_limited"));
+    assert_eq!((second.0, second.1.as_str()), (429, "rate_limited"));
+    assert!(second.2.contains("provider's rate limit"), "{}", second.2);
     let wait: u64 = wait
         .as_ref()
         .and_then(|wait| wait.to_str().ok()?.parse().ok())
@@ -111,6 +112,44 @@ async fn an_upstream_that_says_when_to_come_back_is_left_alone_until_then() {
     );
     upstream.stop().await;
     gate.finish().await;
+}
+
+#[tokio::test]
+async fn only_where_every_channel_is_at_its_rate_limit_is_the_call_429() {
+    let table = [
+        ([failing(429), failing(429)], (429, "rate_limited")),
+        (
+            [failing(429), failing(429).header("retry-after", "9")],
+            (429, "rate_limited"),
+        ),
+        ([failing(429), failing(500)], (503, "channels_failed")),
+        ([failing(529), failing(529)], (503, "channels_failed")),
+        (
+            [failing(503).header("retry-after", "9"), failing(429)],
+            (503, "channels_failed"),
+        ),
+    ];
+    for (answers, expected) in table {
+        let gate = Gate::open().await;
+        let mut upstreams = Vec::new();
+        for answer in answers {
+            let upstream = Upstream::start([answer]);
+            gate.add_upstream(channel::Kind::OpenaiCompatible, &upstream.base, "m")
+                .await;
+            upstreams.push(upstream);
+        }
+
+        let answer = ask(&gate, "m").await;
+
+        assert!(answer.headers().contains_key("retry-after"));
+        let (status, code, message) = refusal(answer).await;
+        assert_eq!((status, code.as_str()), expected, "{message}");
+        assert!(message.contains("Nothing was charged"), "{message}");
+        for upstream in upstreams {
+            upstream.stop().await;
+        }
+        gate.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::{
     once::Once,
     pin,
     policy::{group_for, no_channel},
-    refusal::{model_blocked, not_read},
+    refusal::{model_blocked, not_read, upstreams_limited},
     route::{self, Conversation},
 };
 use crate::{
@@ -187,14 +187,19 @@ fn open_channels(
         route::barred(channel, &inner.cooldowns).max(inner.loads.wait(channel, now))
     };
     let mut soonest = Duration::MAX;
+    let mut all_limited = true;
     let open: Vec<_> = channels
         .into_iter()
         .filter(|channel| {
             let wait = wait(channel);
             soonest = soonest.min(wait);
+            all_limited &= route::limited(channel, &inner.cooldowns);
             wait.is_zero()
         })
         .collect();
+    if open.is_empty() && all_limited {
+        return Err(upstreams_limited(model, soonest));
+    }
     if open.is_empty() {
         return Err(Refusal::new(
             Code::Overloaded,

@@ -26,6 +26,8 @@ pub(crate) enum Severity {
     Passing,
     /// The upstream says when to come back.
     Until(Duration),
+    /// The upstream's rate limit is reached, and it may say for how long.
+    Limited(Option<Duration>),
     /// The account itself is at fault: its key, its balance, its rights.
     Account,
 }
@@ -47,6 +49,8 @@ struct Cooling {
     until: Instant,
     /// Not to be asked at all before this.
     barred_until: Instant,
+    /// What bars it is a rate limit.
+    limited: bool,
 }
 
 const FIRST: Duration = Duration::from_secs(1);
@@ -62,14 +66,16 @@ impl Cooldowns {
             failures: 0,
             until: now,
             barred_until: now,
+            limited: false,
         });
         cooling.failures = cooling.failures.saturating_add(1);
         let pause = match severity {
-            Severity::Passing => {
+            Severity::Passing | Severity::Limited(None) => {
                 (FIRST * 2_u32.saturating_pow(cooling.failures.min(7) - 1)).min(LONGEST)
             }
-            Severity::Until(pause) => {
+            Severity::Until(pause) | Severity::Limited(Some(pause)) => {
                 let pause = pause.min(LONGEST);
+                cooling.limited = matches!(severity, Severity::Limited(_));
                 cooling.barred_until = cooling.barred_until.max(now + pause);
                 pause
             }
@@ -91,6 +97,13 @@ impl Cooldowns {
     /// How long it is not to be asked at all; zero where it may be.
     pub(crate) fn barred(&self, subject: Subject) -> Duration {
         self.rest_of(subject, |cooling| cooling.barred_until)
+    }
+
+    /// Whether it is not to be asked because its rate limit is reached.
+    pub(crate) fn limited(&self, subject: Subject) -> bool {
+        self.lock()
+            .get(&subject)
+            .is_some_and(|cooling| cooling.limited && cooling.barred_until > Instant::now())
     }
 
     fn rest_of(&self, subject: Subject, end: impl Fn(&Cooling) -> Instant) -> Duration {

@@ -2,7 +2,8 @@
 //! and neither balance nor running calls stand in its way; a limit of its own per key keeps it from being a free ride.
 //!
 //! Where the call itself would go to Anthropic, Anthropic counts. Everywhere else, and where its count does not come,
-//! the answer is the estimate that calls are admitted with.
+//! the answer is a tokenizer's count and a tenth, or the group's factor where that is more: too few would let a client
+//! outgrow the model's window.
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use super::{
     refusal::not_read,
     route::{self, Conversation},
     secret::Secrets,
+    tally::of_request,
 };
 use crate::{
     catalog::{Channel, Model, Upstream},
@@ -39,7 +41,11 @@ use crate::{
     gateway::Gateway,
     reply::{Visit, readable_by},
     translate::without_carriers,
+    wire::tap::Count,
 };
+
+/// The least that is added to a count of ours, in millionths of it.
+const A_TENTH_MORE: i64 = 1_100_000;
 
 /// What the answer must hold to be one.
 #[derive(Deserialize)]
@@ -79,7 +85,7 @@ async fn counted(gateway: &Gateway, request: &Request) -> Result<Bytes, Refusal>
         .questions
         .question(request.caller.key.id, inner.clock.now())?;
 
-    let (model, channel) = destination(gateway, request).await?;
+    let (model, channel, ppm) = destination(gateway, request).await?;
     let upstream_model = channel
         .models
         .get(&model.id)
@@ -87,15 +93,21 @@ async fn counted(gateway: &Gateway, request: &Request) -> Result<Bytes, Refusal>
     if let Some(body) = native(gateway, request, &channel, upstream_model).await? {
         return Ok(body);
     }
-    let estimate = json!({"input_tokens": request.reading.size.estimate});
+    let count = Count {
+        input: of_request(request.body.clone())
+            .await
+            .unwrap_or(request.reading.size.estimate),
+        ppm: ppm.max(A_TENTH_MORE),
+    };
+    let estimate = json!({"input_tokens": count.scaled(count.input)});
     Ok(estimate.to_string().into())
 }
 
-/// The model that is meant, and the channel that a call of it would try first.
+/// The model that is meant, the channel that a call of it would try first, and the group's factor on counted tokens.
 async fn destination(
     gateway: &Gateway,
     request: &Request,
-) -> Result<(Arc<Model>, Arc<Channel>), Refusal> {
+) -> Result<(Arc<Model>, Arc<Channel>, i64), Refusal> {
     let inner = &gateway.inner;
     let snapshot = inner
         .catalog
@@ -137,7 +149,7 @@ async fn destination(
     let Some(first) = channels.into_iter().next() else {
         return Err(no_channel(gateway, &snapshot, group, &model, request).await);
     };
-    Ok((model, first))
+    Ok((model, first, group.counted_ppm))
 }
 
 /// The upstream's own count; nothing where it has none or gives none, for a question is not worth a failure.

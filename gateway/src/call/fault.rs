@@ -101,7 +101,11 @@ pub(super) async fn refused(
         401..=403 => Outcome::Failed(failed(status == 401, Severity::Account)),
         _ if account => Outcome::Failed(failed(false, Severity::Account)),
         _ => {
-            let severity = reply.retry_after.map_or(Severity::Passing, Severity::Until);
+            let severity = match (status, reply.retry_after) {
+                (429, wait) => Severity::Limited(wait),
+                (_, Some(wait)) => Severity::Until(wait),
+                (_, None) => Severity::Passing,
+            };
             tracing::debug!(model.name = %call.model.name, "a channel refused with status {status}");
             Outcome::Failed(failed(false, severity))
         }

@@ -30,6 +30,7 @@ mod run;
 mod secret;
 mod settle;
 mod stranger;
+mod tally;
 
 pub(crate) use budget::Budget;
 pub(crate) use cooldown::Cooldowns;

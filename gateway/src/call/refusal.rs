@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use billing::admission::{HoldRefusal, Whose};
-use entity::Timestamp;
+use entity::{Timestamp, rejection::Fix};
 
 use crate::{
     caller::{key_disabled, key_expired, key_revoked, member_banned, tenant_suspended},
@@ -153,6 +153,19 @@ pub(super) fn draining() -> Refusal {
         "This server is restarting. Try again in a few seconds.",
     )
     .after(Duration::from_secs(5))
+}
+
+/// The providers behind every channel of the model want to be asked less often.
+pub(super) fn upstreams_limited(model: &Model, soonest: Duration) -> Refusal {
+    Refusal::new(
+        Code::RateLimited,
+        format!(
+            "Every upstream channel for the model `{}` is at its provider's rate limit just now. Nothing was charged. Try again in a moment.",
+            model.name
+        ),
+    )
+    .after(soonest)
+    .mended_by(Fix::TryLater)
 }
 
 /// What is for sale cannot be read.

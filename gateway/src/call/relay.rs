@@ -22,6 +22,7 @@ use super::{
     refusal::draining,
     secret::Secrets,
     settle::{self, Ended, bill},
+    tally::tally,
 };
 use crate::{
     error::{Code, Refusal, stream_event},
@@ -135,7 +136,7 @@ pub(super) async fn relay(
     let Relay {
         client,
         hold,
-        tap,
+        mut tap,
         first_byte_at,
         ..
     } = relay;
@@ -154,6 +155,7 @@ pub(super) async fn relay(
         key,
         first_byte_at,
     };
+    tally(call, &mut tap).await;
     let mut settled = std::pin::pin!(settle::end(gateway, call, hold, &tap, ended));
     // Whoever has the last event has been charged: the balance read after an answer is the true one.
     let committed = tokio::time::timeout(COMMIT_WITHIN, &mut settled).await;

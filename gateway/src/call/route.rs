@@ -71,6 +71,16 @@ pub(super) fn barred(channel: &Channel, cooldowns: &Cooldowns) -> Duration {
     worst(channel, |subject| cooldowns.barred(subject))
 }
 
+/// Whether it is a rate limit that bars the channel: its own, or that of every one of its keys.
+pub(super) fn limited(channel: &Channel, cooldowns: &Cooldowns) -> bool {
+    let keys = channel.keys();
+    cooldowns.limited(Subject::Channel(channel.id))
+        || keys.len() > 1
+            && keys
+                .iter()
+                .all(|credential| cooldowns.limited(Subject::Key(channel.id, credential.key)))
+}
+
 fn worst(channel: &Channel, rest: impl Fn(Subject) -> Duration) -> Duration {
     let own = rest(Subject::Channel(channel.id));
     let keys = channel.keys();

@@ -17,13 +17,14 @@ use super::{
     Call,
     attempt::{Failed, Outcome, attempt},
     client::{Client, Head},
-    cooldown::{Cooldowns, Subject},
+    cooldown::{Cooldowns, Severity, Subject},
     cover, once,
     policy::{Asked, with_other_group},
-    refusal::{draining, of_hold},
+    refusal::{draining, of_hold, upstreams_limited},
     relay::relay,
     route::cooling,
     settle::{self, Ended},
+    tally::tally,
 };
 use crate::{
     catalog::{Channel, Credential},
@@ -126,7 +127,7 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
         }
     }
     void(&call, hold, Finish::UpstreamError).await;
-    let refusal = all_failed(&gateway, &call);
+    let refusal = all_failed(&gateway, &call, tries.sent > 0 && tries.all_limited);
     refuse(&gateway, &call, &mut client, refusal);
 }
 
@@ -215,7 +216,7 @@ async fn deliver(
     client: &mut Client,
     hold: Hold,
     (channel, key): (&Channel, Option<ChannelKeyId>),
-    (body, tap): (Bytes, Tap),
+    (body, mut tap): (Bytes, Tap),
 ) {
     let cut = call.lowered && tap.truncated();
     let ended = Ended {
@@ -229,6 +230,7 @@ async fn deliver(
         key,
         first_byte_at: Some(gateway.inner.clock.now()),
     };
+    tally(call, &mut tap).await;
     settle::end(gateway, call, hold, &tap, ended).await;
     let body = if cut {
         cover::marked(call.protocol, &body)
@@ -254,7 +256,9 @@ async fn abandon(
             key: None,
             first_byte_at: None,
         };
-        settle::end(gateway, call, hold, &Tap::new(call.protocol), ended).await;
+        let mut tap = Tap::new(call.protocol);
+        tally(call, &mut tap).await;
+        settle::end(gateway, call, hold, &tap, ended).await;
     } else {
         void(call, hold, Finish::Shutdown).await;
         refuse(gateway, call, client, draining());
@@ -370,6 +374,8 @@ struct Tries<'a> {
     made: usize,
     /// The last one may have reached its upstream, so that the next one is a second request.
     is_retry: bool,
+    /// No try found anything in its way but a rate limit.
+    all_limited: bool,
 }
 
 /// Tries in all, those included that reached nobody.
@@ -382,6 +388,7 @@ impl<'a> Tries<'a> {
             sent: 0,
             made: 0,
             is_retry: false,
+            all_limited: true,
         }
     }
 
@@ -404,6 +411,7 @@ impl<'a> Tries<'a> {
     fn failed(&mut self, channel: &'a Channel, failed: &Failed, cooldowns: &Cooldowns) {
         self.sent += usize::from(failed.sent);
         self.is_retry = failed.sent;
+        self.all_limited &= matches!(failed.severity, Severity::Limited(_));
         let keys = channel.keys();
         let another = keys.len() > 1
             && failed.severity.is_of_the_key()
@@ -417,13 +425,17 @@ impl<'a> Tries<'a> {
     }
 }
 
-fn all_failed(gateway: &Gateway, call: &Call) -> Refusal {
+/// `limited` where a rate limit was all that stood in the way.
+fn all_failed(gateway: &Gateway, call: &Call, limited: bool) -> Refusal {
     let soonest = call
         .channels
         .iter()
         .map(|channel| cooling(channel, &gateway.inner.cooldowns))
         .min()
         .unwrap_or_default();
+    if limited {
+        return upstreams_limited(&call.model, soonest);
+    }
     Refusal::new(
         Code::ChannelsFailed,
         format!(

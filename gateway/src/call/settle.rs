@@ -172,7 +172,7 @@ type Ending = std::pin::Pin<Box<dyn Future<Output = Result<Settled, EndRefusal>>
 /// What a call costs that is lost with its process after it left: its input, which the upstream has taken by then.
 pub(super) fn sent(call: &Call, held: Credits) -> (Credits, Tokens) {
     let tokens = Tokens {
-        input: call.count.input,
+        input: call.count.scaled(call.count.input),
         requests: 1,
         ..Tokens::default()
     };

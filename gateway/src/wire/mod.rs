@@ -9,5 +9,6 @@ pub(crate) mod reading;
 pub(crate) mod size;
 pub(crate) mod sse;
 pub(crate) mod tap;
+pub(crate) mod text;
 pub(crate) mod usage;
 pub(crate) mod vector;

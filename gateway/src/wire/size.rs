@@ -1,5 +1,7 @@
 //! How many input tokens a body can stand for: a bound for the hold, and an estimate for upstreams that do not count.
 
+use super::text::{self, Text};
+
 /// Input tokens of a request body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
@@ -17,16 +19,30 @@ const ENVELOPE_TOKENS: u64 = 1_024;
 const IMAGE_TOKENS: u64 = 12_000;
 /// A document of a hundred dense pages is more; the model's context window bounds that.
 const DOCUMENT_TOKENS: u64 = 100_000;
+/// Text of a body that is weighed; more counts in proportion.
+const WEIGHED: usize = 256 << 10;
 /// Shorter strings are not looked at as pictures.
 const BLOB_BYTES: usize = 256;
-/// Text of four letters is about one token.
-const BYTES_PER_TOKEN: u64 = 4;
-
 /// Measures a JSON body in one pass over its strings.
 ///
 /// A token stands for at least one byte, so text costs its length at most. Pictures and documents are counted by
 /// allowance and not by their base64 text, which no tokenizer sees.
 pub(crate) fn measure(body: &[u8]) -> Size {
+    walk(body, text::by_letters)
+}
+
+/// What the upstream will count, about, by the tokenizer: as slow as [`Text::by_tokenizer`].
+pub(crate) fn weigh(body: &[u8]) -> u64 {
+    let mut text = Text::keeping(WEIGHED);
+    let beside = walk(body, |string| {
+        text.add_apart(string);
+        0
+    });
+    beside.estimate + text.by_tokenizer()
+}
+
+/// Measures a body of whose strings somebody else says what they are.
+fn walk(body: &[u8], mut tokens_in: impl FnMut(&[u8]) -> u64) -> Size {
     let mut most = count(body.len()) + ENVELOPE_TOKENS;
     let mut unread = 0;
     let mut estimate = 0;
@@ -57,37 +73,17 @@ pub(crate) fn measure(body: &[u8]) -> Size {
     }
 }
 
-/// About how many tokens a text is: four ASCII letters a token, every other character one.
-pub(crate) fn tokens_in(text: &[u8]) -> u64 {
-    let (ascii, wide) = letters(text);
-    tokens_of(ascii, wide)
-}
-
-/// About how many tokens so many ASCII letters and other characters are.
-pub(crate) fn tokens_of(ascii: u64, wide: u64) -> u64 {
-    ascii.div_ceil(BYTES_PER_TOKEN) + wide
-}
-
-/// The ASCII letters and the other characters in the string values of a JSON text, names of types left out.
-pub(crate) fn string_values(json: &[u8]) -> (u64, u64) {
+/// Shows the string values of a JSON text, as they stand between their quotes, names of types left out.
+pub(crate) fn string_values(json: &[u8], mut show: impl FnMut(&[u8])) {
     let mut strings = Strings { body: json, at: 0 };
     let mut key: &[u8] = b"";
-    let mut sum = (0, 0);
     while let Some(found) = strings.next_string() {
         if found.is_key {
             key = found.text;
         } else if !matches!(key, b"type" | b"id" | b"call_id" | b"role" | b"status") {
-            let (ascii, wide) = letters(found.text);
-            sum = (sum.0 + ascii, sum.1 + wide);
+            show(found.text);
         }
     }
-    sum
-}
-
-fn letters(text: &[u8]) -> (u64, u64) {
-    let ascii = text.iter().filter(|byte| byte.is_ascii()).count();
-    let wide = text.iter().filter(|byte| **byte >= 0xc0).count();
-    (count(ascii), count(wide))
 }
 
 fn allowance(media_type: &[u8]) -> u64 {
@@ -189,7 +185,7 @@ mod tests {
 
         assert_eq!(size.upper, 62 + ENVELOPE_TOKENS);
         assert_eq!(size.estimate, 1 + 1 + 5);
-        assert_eq!(tokens_in("\u{4f60}\u{597d}, friend".as_bytes()), 2 + 2);
+        assert_eq!(weigh(body), 1 + 1 + 6);
     }
 
     #[test]

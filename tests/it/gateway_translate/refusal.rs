@@ -29,7 +29,7 @@ async fn errors_of_the_request_pass_in_the_callers_envelope_and_errors_of_the_ac
         let table = [
             (too_long(pair.upstream), 400),
             (Answer::json(529, &busy), 503),
-            (Answer::json(429, &busy), 503),
+            (Answer::json(429, &busy), 429),
             (Answer::json(401, &unknown_key), 503),
         ];
         for (number, (bad, status)) in table.into_iter().enumerate() {
