@@ -84,6 +84,8 @@ pub(super) fn near(call: &Call, hold: &Hold, tap: &Tap) -> Option<Credits> {
 #[derive(Debug)]
 pub(super) struct Cover {
     ask_at: Instant,
+    asked: bool,
+    /// Why it was not given more when it last asked; nothing where no answer came.
     refused: Option<ExtendRefusal>,
 }
 
@@ -91,6 +93,7 @@ impl Cover {
     pub(super) fn new() -> Self {
         Self {
             ask_at: Instant::now(),
+            asked: false,
             refused: None,
         }
     }
@@ -131,27 +134,48 @@ impl Cover {
         let least = Credits::from_nanos(held.nanos() / LEAST_PART)
             .max(Credits::from_nanos(1))
             .min(step);
+        self.asked = true;
         match timeout(GROWN_WITHIN, hold.grow(step, least)).await {
             Ok(Ok(_)) => return,
             Ok(Err(refused)) => {
                 tracing::debug!(hold.id = %hold.id(), %refused, "a hold does not grow");
                 self.refused = Some(refused);
             }
-            Err(_) => tracing::warn!(hold.id = %hold.id(), "a hold did not grow in time"),
+            Err(_) => {
+                tracing::warn!(hold.id = %hold.id(), "a hold did not grow in time");
+                self.refused = None;
+            }
         }
         self.ask_at = Instant::now() + ASK_AGAIN;
     }
 
     fn exhausted(&self) -> Refusal {
-        match &self.refused {
-            Some(ExtendRefusal::QuotaExhausted { resets_at }) => Refusal::new(
+        let unheard = Refusal::new(
+            Code::Overloaded,
+            "The credits for the rest of the answer could not be held in time. What was delivered is charged. Try again.",
+        );
+        let Some(refused) = &self.refused else {
+            // Of a call whose limit was lowered nothing is asked: what is held is what there was.
+            return if self.asked { unheard } else { ran_out() };
+        };
+        match refused {
+            ExtendRefusal::QuotaExhausted { resets_at } => Refusal::new(
                 Code::CreditExhausted,
                 format!(
                     "A quota ran out in the middle of the answer; it is whole again at {}. What was delivered is charged.",
                     minute(*resets_at)
                 ),
             ),
-            _ => ran_out(),
+            ExtendRefusal::WalletFrozen => Refusal::new(
+                Code::CreditExhausted,
+                "The credits of this account were frozen in the middle of the answer. What was delivered is charged; the operator of this gateway can tell why.",
+            ),
+            ExtendRefusal::InsufficientCredits { .. } => ran_out(),
+            ExtendRefusal::OutOfRange
+            | ExtendRefusal::Ended
+            | ExtendRefusal::Overloaded
+            | ExtendRefusal::Draining
+            | ExtendRefusal::Store(_) => unheard,
         }
     }
 }
@@ -207,7 +231,38 @@ fn part(amount: Credits, hundredths: i64) -> Credits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use entity::Timestamp;
     use serde_json::json;
+
+    #[test]
+    fn the_end_of_an_answer_that_is_not_covered_says_why() {
+        let at = Timestamp::from_micros(1_795_000_000_000_000);
+        let few = ExtendRefusal::InsufficientCredits {
+            needed: Credits::from_nanos(2),
+            available: Credits::ZERO,
+        };
+        let table = [
+            (false, None, "The credits ran out"),
+            (true, Some(few), "The credits ran out"),
+            (
+                true,
+                Some(ExtendRefusal::QuotaExhausted { resets_at: at }),
+                "A quota ran out",
+            ),
+            (true, Some(ExtendRefusal::WalletFrozen), "were frozen"),
+            (true, Some(ExtendRefusal::Overloaded), "in time"),
+            (true, None, "in time"),
+        ];
+        for (asked, refused, words) in table {
+            let cover = Cover {
+                asked,
+                refused,
+                ..Cover::new()
+            };
+            let refusal = cover.exhausted();
+            assert!(refusal.message.contains(words), "{}", refusal.message);
+        }
+    }
 
     #[test]
     fn an_answer_cut_for_credit_says_so_in_every_protocol() {

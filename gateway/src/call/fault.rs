@@ -150,9 +150,15 @@ pub(super) fn error_in(body: &[u8]) -> Option<Told> {
         message: Option<Value>,
         detail: Option<Value>,
     }
+    // Gemini puts its error into a list.
+    let listed: Option<Vec<&RawValue>> = serde_json::from_slice(body).ok();
+    let (body, is_listed) = match listed.as_deref() {
+        Some([only]) => (only.get().as_bytes(), true),
+        _ => (body, false),
+    };
     let envelope: Envelope<'_> = serde_json::from_slice(body).ok()?;
     if let Some(error) = envelope.error {
-        return Some(told(error, true));
+        return Some(told(error, !is_listed));
     }
     if envelope.message.as_ref().is_some_and(Value::is_string) {
         let mut told = told(serde_json::from_slice(body).ok()?, false);
@@ -382,6 +388,10 @@ mod tests {
                 true,
             ),
             (
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+                true,
+            ),
+            (
                 r#"{"detail":[{"loc":["body","billing"],"msg":"extra fields not permitted"}]}"#,
                 false,
             ),
@@ -406,6 +416,11 @@ mod tests {
             ),
             (format!(r#"{{"detail":"{long}"}}"#), Some("x".repeat(LONGEST_WORDS))),
             (r#"{"error":null,"message":"Bad"}"#.to_owned(), Some("Bad".to_owned())),
+            (
+                r#"[{"error":{"code":400,"message":"Too many tokens.","status":"INVALID_ARGUMENT"}}]"#.to_owned(),
+                Some("Too many tokens.".to_owned()),
+            ),
+            ("[]".to_owned(), None),
             (r#"{"detail":[]}"#.to_owned(), None),
             (r#"{"message":"","detail":7}"#.to_owned(), None),
             ("{}".to_owned(), None),

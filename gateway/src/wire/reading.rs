@@ -7,6 +7,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use bytes::Bytes;
 use entity::Protocol;
+use memchr::memmem;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -516,6 +517,11 @@ fn tools_of_input<'a>(fields: &Fields<'a>) -> Result<Vec<&'a RawValue>, BadReque
     let Some(raw) = fields.input.filter(|raw| raw.get().starts_with('[')) else {
         return Ok(Vec::new());
     };
+    // A conversation is long, and hardly any brings tools along: their name would stand in it, as it is or escaped.
+    let text = raw.get().as_bytes();
+    if memmem::find(text, b"\"tools\"").is_none() && memmem::find(text, b"\\u").is_none() {
+        return Ok(Vec::new());
+    }
     let items: Vec<&RawValue> = serde_json::from_str(raw.get())
         .map_err(|error| bad(Some("input"), &format!("`input` cannot be read: {error}")))?;
     let mut found = Vec::new();
@@ -902,6 +908,11 @@ mod tests {
                 Responses,
                 "input",
                 format!(r#"{{"type":"additional_tools","tools":[{sold}]}}"#),
+            ),
+            (
+                Responses,
+                "input",
+                format!(r#"{{"type":"additional_tools","\u0074ools":[{sold}]}}"#),
             ),
             (
                 Responses,
