@@ -380,6 +380,8 @@ async fn the_list_and_the_doctor_say_of_a_fallback_what_a_call_finds() {
                 "{listed}"
             );
             assert_eq!(doctor["ok"] == true, is_had, "{agent} {doctor}");
+            let says = doctor["checks"][0]["says"].as_str().expect("words");
+            assert_eq!(says.contains("`The second`, serves it"), is_had, "{says}");
         }
     }
     gate.finish().await;

@@ -71,10 +71,12 @@ pub enum ModelFit {
         /// A group that has it and takes the request.
         group: Option<String>,
     },
-    /// The key's group has it.
+    /// The key's group has it, or the fallback that serves in its place.
     Fits {
         /// Its name.
         name: String,
+        /// The title of the fallback, where it is that which has it.
+        fallback: Option<String>,
     },
 }
 
@@ -183,10 +185,15 @@ fn group_fits_model(case: &Case) -> Finding {
             format!("Neither the group `{group}` of this key nor another one serves `{name}` now."),
             Some(Fix::OtherModel),
         ),
-        ModelFit::Fits { name } => found(
+        ModelFit::Fits { name, fallback } => found(
             check,
             State::Good,
-            format!("The group `{group}` of this key serves `{name}`."),
+            match fallback {
+                None => format!("The group `{group}` of this key serves `{name}`."),
+                Some(other) => format!(
+                    "The group `{group}` of this key does not have `{name}`; its fallback, the group `{other}`, serves it in its place."
+                ),
+            },
             None,
         ),
     }
@@ -369,6 +376,7 @@ mod tests {
             group: Some("Coding".to_owned()),
             client: "Codex 0.156.0".to_owned(),
             model: Some(ModelFit::Fits {
+                fallback: None,
                 name: "gpt-x".to_owned(),
             }),
             path: "/v1/doctor".to_owned(),

@@ -236,8 +236,14 @@ fn model_fit(asked: &Asked<'_>, group: &Group, name: &str) -> ModelFit {
         }
     };
     let name = model.name.clone();
-    if group.serves(model.id) || asked.fallback(group, Some(model)).is_some() {
-        return ModelFit::Fits { name };
+    let fallback = asked.fallback(group, Some(model));
+    if group.serves(model.id) || fallback.is_some() {
+        return ModelFit::Fits {
+            name,
+            fallback: fallback
+                .filter(|_| !group.serves(model.id))
+                .map(|fallback| fallback.title.clone()),
+        };
     }
     ModelFit::Elsewhere {
         name,
