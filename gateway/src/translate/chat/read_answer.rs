@@ -32,6 +32,8 @@ pub(in crate::translate) struct Reader {
 #[derive(Debug)]
 struct OpenCall {
     index: Option<u64>,
+    /// The upstream's own id for it.
+    given: Option<String>,
     item: usize,
     call: Call,
     opened: bool,
@@ -213,11 +215,7 @@ impl Reader {
             .get("id")
             .and_then(Value::as_str)
             .filter(|id| !id.is_empty());
-        let known = self.calls.iter().position(|known| match (index, id) {
-            (Some(index), _) => known.index == Some(index),
-            (None, Some(id)) => known.call.id == id,
-            (None, None) => false,
-        });
+        let known = self.known(piece, index, id);
         let place = match (known, index, id) {
             (Some(place), _, _) => place,
             // Without either, more of the last one.
@@ -225,6 +223,7 @@ impl Reader {
             _ => {
                 self.close(out);
                 let item = self.fresh();
+                let given = id;
                 let repeated =
                     id.is_some_and(|id| self.calls.iter().any(|known| known.call.id == id));
                 let id = id
@@ -232,6 +231,7 @@ impl Reader {
                     .map_or_else(|| format!("call_{item}"), str::to_owned);
                 self.calls.push(OpenCall {
                     index,
+                    given: given.map(str::to_owned),
                     item,
                     call: Call {
                         id,
@@ -262,6 +262,28 @@ impl Reader {
             _ => String::new(),
         };
         open.take(&args, out);
+    }
+
+    /// The call that a piece belongs to. Some upstreams give all their calls one index, and others each piece an id of its
+    /// own: another id begins another call where a name comes with it.
+    fn known(&self, piece: &Value, index: Option<u64>, id: Option<&str>) -> Option<usize> {
+        let Some(index) = index else {
+            let id = id?;
+            return self.calls.iter().position(|known| known.call.id == id);
+        };
+        let of_index = |known: &OpenCall| known.index == Some(index);
+        if let Some(id) = id
+            && let Some(place) = self
+                .calls
+                .iter()
+                .position(|known| of_index(known) && known.given.as_deref() == Some(id))
+        {
+            return Some(place);
+        }
+        let last = self.calls.iter().rposition(of_index)?;
+        let known = self.calls.get(last)?;
+        let is_another = id.is_some() && known.given.is_some() && known.opened && names(piece);
+        (!is_another).then_some(last)
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) {
@@ -314,7 +336,8 @@ fn names(piece: &Value) -> bool {
     ["function", "custom"].iter().any(|kind| {
         piece
             .get(*kind)
-            .is_some_and(|body| body.get("name").is_some_and(Value::is_string))
+            .and_then(|body| body.get("name")?.as_str())
+            .is_some_and(|name| !name.is_empty())
     })
 }
 
@@ -419,6 +442,75 @@ mod tests {
             assert!(serde_json::from_str::<Plain>(&thorough).is_err());
             assert_eq!(one, other, "{delta}");
             assert_eq!(one.first(), Some(&Event::Start(None)));
+        }
+    }
+
+    #[test]
+    fn calls_that_share_an_index_are_told_apart_by_their_ids() {
+        let piece = |id: &str, name: &str, args: &str| {
+            let mut piece = serde_json::json!({"index": 0, "function": {"arguments": args}});
+            if !id.is_empty() {
+                piece["id"] = id.into();
+            }
+            if !name.is_empty() {
+                piece["function"]["name"] = name.into();
+            }
+            piece
+        };
+        // Pieces of calls, and the calls they are.
+        let table = [
+            (
+                vec![
+                    piece("a", "f", ""),
+                    piece("", "", "{\"x\""),
+                    piece("", "", ":1}"),
+                    piece("b", "g", "{\"y\""),
+                    piece("a", "", ""),
+                    piece("b", "", ":2}"),
+                ],
+                vec![("a", "f", "{\"x\":1}"), ("b", "g", "{\"y\":2}")],
+            ),
+            (
+                vec![piece("a", "f", "{}"), piece("b", "f", "{}")],
+                vec![("a", "f", "{}"), ("b", "f", "{}")],
+            ),
+            // An id of its own for each piece is one call; so is a name that comes after its id.
+            (
+                vec![
+                    piece("a", "f", "{\"x\""),
+                    piece("b", "", ":1"),
+                    piece("c", "", "}"),
+                ],
+                vec![("a", "f", "{\"x\":1}")],
+            ),
+            (
+                vec![piece("a", "", ""), piece("b", "f", "{}")],
+                vec![("a", "f", "{}")],
+            ),
+        ];
+
+        for (pieces, calls) in table {
+            let mut reader = Reader::default();
+            let mut all = crate::translate::answer::Collector::default();
+            let mut out = Vec::new();
+            for piece in &pieces {
+                let chunk = serde_json::json!({"choices": [{"delta": {"tool_calls": [piece]}}]});
+                reader.read(chunk.to_string().as_bytes(), &mut out);
+            }
+            reader.read(b"[DONE]", &mut out);
+            out.into_iter().for_each(|event| all.add(event));
+            let answer = all.finish().expect("ended").expect("well");
+            let found: Vec<(&str, &str, &str)> = answer
+                .items
+                .iter()
+                .filter_map(|item| match item {
+                    crate::translate::answer::Item::Call(call) => {
+                        Some((&*call.id, &*call.name, &*call.args))
+                    }
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(found, calls, "{pieces:?}");
         }
     }
 
