@@ -1,12 +1,15 @@
 //! Between reader and writer: tools get back the names and forms they were declared with, and a caller's stop texts
 //! end the answer where the upstream does not know them.
 
+use std::collections::VecDeque;
+
 use serde_json::Value;
 
 use super::{
     answer::{Event, Opening, Reason},
     compact::Summary,
     lenient,
+    logprob::Likely,
     names::Names,
     neutral::Kind,
 };
@@ -44,6 +47,8 @@ impl Filter {
             stop: (!texts.is_empty()).then(|| StopTexts {
                 texts,
                 held: String::new(),
+                likely: VecDeque::new(),
+                told: 0,
                 item: None,
                 hit: None,
             }),
@@ -128,6 +133,9 @@ struct StopTexts {
     texts: Vec<String>,
     /// The end of the text so far, which may be the beginning of a stop.
     held: String,
+    /// Tokens whose text was not passed on yet, and by how much more of it was.
+    likely: VecDeque<Likely>,
+    told: usize,
     item: Option<usize>,
     hit: Option<String>,
 }
@@ -149,9 +157,14 @@ impl StopTexts {
                 out.push(Event::Open(item, Opening::Text));
             }
             Event::Delta(item, text) if self.item == Some(item) => self.text(item, &text, out),
+            Event::Likely(item, tokens) if self.item == Some(item) => self.likely.extend(tokens),
             Event::Close(item) if self.item == Some(item) => {
                 self.item = None;
                 let held = std::mem::take(&mut self.held);
+                let rest: Vec<Likely> = self.likely.drain(..).collect();
+                if !rest.is_empty() {
+                    out.push(Event::Likely(item, rest));
+                }
                 if !held.is_empty() {
                     out.push(Event::Delta(item, held));
                 }
@@ -171,18 +184,34 @@ impl StopTexts {
         if let Some((place, text)) = found {
             let said = self.held.get(..place).unwrap_or_default().to_owned();
             self.hit = Some(text.clone());
-            if !said.is_empty() {
-                out.push(Event::Delta(item, said));
-            }
+            self.say(item, said, out);
             out.push(Event::Close(item));
             return;
         }
         let keep = self.may_begin_a_stop();
         let rest = self.held.split_off(self.held.len() - keep);
         let said = std::mem::replace(&mut self.held, rest);
-        if !said.is_empty() {
-            out.push(Event::Delta(item, said));
+        self.say(item, said, out);
+    }
+
+    /// Passes text on, and the tokens that it is made of.
+    fn say(&mut self, item: usize, said: String, out: &mut Vec<Event>) {
+        if said.is_empty() {
+            return;
         }
+        self.told += said.len();
+        let mut tokens = Vec::new();
+        while let Some(token) = self.likely.pop_front_if(|token| token.len() <= self.told) {
+            self.told -= token.len();
+            tokens.push(token);
+        }
+        if self.likely.is_empty() {
+            self.told = 0;
+        }
+        if !tokens.is_empty() {
+            out.push(Event::Likely(item, tokens));
+        }
+        out.push(Event::Delta(item, said));
     }
 
     /// Bytes at the end of the text that a stop begins with.

@@ -16,6 +16,7 @@ mod fit;
 mod golden;
 mod keep;
 mod lenient;
+mod logprob;
 mod media;
 mod messages;
 mod names;

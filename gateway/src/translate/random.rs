@@ -23,7 +23,8 @@ fn item() -> impl Strategy<Value = Item> {
         words().prop_map(|text| Item::Thought { text, opaque: None }),
         words().prop_map(|text| Item::Text {
             text,
-            citations: Vec::new()
+            citations: Vec::new(),
+            likely: Vec::new(),
         }),
         ("[a-z_]{1,9}", words()).prop_map(|(name, text)| {
             Item::Call(Call {

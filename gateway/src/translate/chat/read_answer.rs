@@ -7,6 +7,7 @@ use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opening, Reason},
         lenient,
+        logprob::{self, Likely},
         neutral::{Call, Kind},
     },
     wire::usage,
@@ -24,6 +25,8 @@ pub(in crate::translate) struct Reader {
     /// Open text, thought or refusal.
     open: Option<(usize, Opening)>,
     calls: Vec<OpenCall>,
+    /// How likely the tokens were whose text comes next.
+    likely: Vec<Likely>,
     finish: Option<String>,
     usage: Option<billing::rating::Tokens>,
 }
@@ -59,6 +62,8 @@ struct PlainChoice {
     delta: PlainDelta,
     #[serde(default, rename = "finish_reason")]
     _finish_reason: Option<()>,
+    #[serde(default, rename = "logprobs")]
+    _logprobs: Option<()>,
 }
 
 /// What a vendor adds of its own is for the thorough reading.
@@ -118,6 +123,7 @@ impl Reader {
             if index != 0 {
                 continue;
             }
+            self.likely = likely(choice);
             if let Some(delta) = choice.get("delta").and_then(Value::as_object) {
                 self.delta(delta, out);
             }
@@ -162,14 +168,11 @@ impl Reader {
         if let Some(refusal) = delta.get("refusal").and_then(Value::as_str) {
             self.say(Opening::Refusal, refusal.to_owned(), out);
         }
-        let citations = delta.get("annotations").and_then(Value::as_array);
-        for citation in citations.into_iter().flatten() {
-            if let (Some((item, Opening::Text)), Some(found)) =
-                (&self.open, Citation::read(citation))
-            {
-                out.push(Event::Cite(*item, found));
-            }
+        let likely = std::mem::take(&mut self.likely);
+        if let (Some((item, Opening::Text)), false) = (&self.open, likely.is_empty()) {
+            out.push(Event::Likely(*item, likely));
         }
+        self.cite(delta, out);
         let calls = delta.get("tool_calls").and_then(Value::as_array);
         for call in calls.into_iter().flatten() {
             self.call(call, out);
@@ -177,6 +180,17 @@ impl Reader {
         if let Some(function) = delta.get("function_call") {
             let call = serde_json::json!({"index": 0, "id": "call_0", "function": function});
             self.call(&call, out);
+        }
+    }
+
+    fn cite(&mut self, delta: &Map<String, Value>, out: &mut Vec<Event>) {
+        let citations = delta.get("annotations").and_then(Value::as_array);
+        for citation in citations.into_iter().flatten() {
+            if let (Some((item, Opening::Text)), Some(found)) =
+                (&self.open, Citation::read(citation))
+            {
+                out.push(Event::Cite(*item, found));
+            }
         }
     }
 
@@ -194,6 +208,10 @@ impl Reader {
             self.open = Some((item, opening));
             item
         };
+        let tells = matches!(self.open, Some((_, Opening::Text))) && !self.likely.is_empty();
+        if tells {
+            out.push(Event::Likely(item, std::mem::take(&mut self.likely)));
+        }
         out.push(Event::Delta(item, text));
     }
 
@@ -358,6 +376,12 @@ fn thoughts(message: &Map<String, Value>) -> Vec<&str> {
         .collect()
 }
 
+/// How likely the tokens of the text were.
+fn likely(choice: &Value) -> Vec<Likely> {
+    let told = choice.get("logprobs");
+    logprob::read(told.and_then(|told| told.get("content")))
+}
+
 /// Why the answer ended. Some vendors send an empty text with every chunk until it does.
 fn finish_reason(choice: &Value) -> Option<String> {
     let reason = choice.get("finish_reason")?.as_str()?;
@@ -394,6 +418,7 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
             .get("usage")
             .and_then(|reported| usage::openai(reported).ok().flatten()),
         started: true,
+        likely: likely(choice),
         ..Reader::default()
     };
     let mut out = vec![Event::Start(None)];

@@ -7,6 +7,7 @@ use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opaque, Opening, Reason},
         lenient,
+        logprob::{self, Likely},
         neutral::{Call, Kind},
         reject::owned,
     },
@@ -42,8 +43,19 @@ struct Slot {
     content: u64,
     item: usize,
     said: bool,
+    /// It was told how likely its tokens were.
+    likely: bool,
     /// Part of a reasoning summary that spoke last.
     part: Option<u64>,
+}
+
+impl Slot {
+    fn tell(&mut self, likely: Vec<Likely>, out: &mut Vec<Event>) {
+        if !likely.is_empty() {
+            self.likely = true;
+            out.push(Event::Likely(self.item, likely));
+        }
+    }
 }
 
 impl Reader {
@@ -87,7 +99,17 @@ impl Reader {
                 };
             }
             "response.output_text.delta" => {
+                let likely = logprob::read(event.get("logprobs"));
+                if let Some(slot) = self.slot(output, content, Opening::Text, out) {
+                    slot.tell(likely, out);
+                }
                 self.say(output, content, Opening::Text, text("delta"), out);
+            }
+            "response.output_text.done" => {
+                let likely = logprob::read(event.get("logprobs"));
+                if let Some(slot) = self.find(output, content).filter(|slot| !slot.likely) {
+                    slot.tell(likely, out);
+                }
             }
             "response.refusal.delta" => {
                 self.say(output, content, Opening::Refusal, text("delta"), out);
@@ -179,6 +201,7 @@ impl Reader {
                 content,
                 item,
                 said: false,
+                likely: false,
                 part: None,
             });
             out.push(Event::Open(item, opening));
@@ -292,6 +315,9 @@ impl Reader {
         let Some(slot) = self.slot(output, content, opening, out) else {
             return;
         };
+        if !slot.likely {
+            slot.tell(logprob::read(part.get("logprobs")), out);
+        }
         if !slot.said && !whole.is_empty() {
             slot.said = true;
             out.push(Event::Delta(slot.item, whole.to_owned()));
@@ -440,6 +466,7 @@ mod tests {
             Item::Text {
                 text: "hi you".to_owned(),
                 citations: Vec::new(),
+                likely: Vec::new(),
             },
             call("c", "f", "{\"x\":1}"),
             call("c2", "g", "{}"),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::read_request::LOGPROBS;
 use crate::translate::{
     answer::Opaque,
     media,
@@ -69,8 +70,19 @@ pub(in crate::translate) fn write(
     );
     put("stream", target.streamed.then(|| true.into()));
     put("store", Some(false.into()));
-    put("include", Some(json!(["reasoning.encrypted_content"])));
+    let mut include = vec!["reasoning.encrypted_content"];
+    if let Some(top) = likely(request, target) {
+        include.push(LOGPROBS);
+        put("top_logprobs", (top > 0).then(|| top.into()));
+    }
+    put("include", Some(json!(include)));
     body
+}
+
+/// How many likely tokens to report beside each one. A model that thinks tells none, as it takes no temperature.
+fn likely(request: &Request, target: &Target<'_>) -> Option<u64> {
+    let thinks = !target.traits.samples && request.reasoning.effort != Some(Effort::Off);
+    request.sampling.top_logprobs.filter(|_| !thinks)
 }
 
 fn sampling(
@@ -93,7 +105,10 @@ fn sampling(
         ("presence_penalty", given.presence_penalty.is_some()),
         ("seed", given.seed.is_some()),
         ("logit_bias", given.logit_bias.is_some()),
-        ("logprobs", given.top_logprobs.is_some()),
+        (
+            "logprobs",
+            given.top_logprobs.is_some() && likely(request, target).is_none(),
+        ),
     ] {
         if given {
             dropped.push(name.to_owned());
