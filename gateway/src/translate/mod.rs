@@ -17,6 +17,7 @@ mod golden;
 mod keep;
 mod lenient;
 mod logprob;
+mod mark;
 mod media;
 mod messages;
 mod names;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::write_thinking::{self, Plan};
 use crate::translate::{
     answer::Opaque,
+    mark::Marks,
     names::digest,
     neutral::{
         Call, CallResult, Choice, File, Format, Image, Kind, Part, Request, Role, Source, Tool,
@@ -21,8 +22,6 @@ const JSON_ONLY: &str = "Reply with one JSON object only.";
 const FILLER: &str = ".";
 /// What makes a model go on where the conversation ends with its own words.
 const GO_ON: &str = "Continue.";
-/// Marks of a prompt cache that one request may hold.
-const MOST_MARKS: usize = 4;
 /// The longest id of a user.
 const LONGEST_USER: usize = 64;
 
@@ -46,7 +45,7 @@ pub(in crate::translate) fn write(
     put("max_tokens", Some(max_tokens.into()));
     let mut marks = Marks::default();
     let tools = tools(request, target, &mut marks);
-    put("system", system(request, &plan, &mut marks));
+    put("system", system(request, target, &plan, &mut marks));
     let messages: Vec<Value> = turns
         .iter()
         .map(|turn| message(turn, target, &mut marks))
@@ -91,25 +90,6 @@ pub(in crate::translate) fn write(
         }
     }
     body
-}
-
-/// Counts marks of the prompt cache, of which a request may hold a few.
-#[derive(Debug, Default)]
-struct Marks {
-    set: usize,
-    refused: bool,
-}
-
-impl Marks {
-    /// Marks a block or a tool.
-    fn set(&mut self, block: &mut Value) {
-        if self.set < MOST_MARKS {
-            self.set += 1;
-            block["cache_control"] = json!({"type": "ephemeral"});
-        } else {
-            self.refused = true;
-        }
-    }
 }
 
 fn sampling(
@@ -177,7 +157,7 @@ fn user_id(user: &str) -> String {
 }
 
 /// One block, or one up to each mark and one for the rest.
-fn system(request: &Request, plan: &Plan, marks: &mut Marks) -> Option<Value> {
+fn system(request: &Request, target: &Target<'_>, plan: &Plan, marks: &mut Marks) -> Option<Value> {
     let mut rest = request.system.clone();
     if request.format == Format::Json {
         rest.push(JSON_ONLY.to_owned());
@@ -185,11 +165,11 @@ fn system(request: &Request, plan: &Plan, marks: &mut Marks) -> Option<Value> {
     rest.extend(plan.hint.clone());
     let mut blocks = Vec::new();
     let mut said = 0;
-    for mark in &request.system_marks {
+    for (mark, lasting) in &request.system_marks {
         let after = rest.split_off((mark - said).min(rest.len()));
         said = *mark;
         if let Some(mut block) = system_block(&rest) {
-            marks.set(&mut block);
+            marks.set(&mut block, *lasting);
             blocks.push(block);
         }
         rest = after;
@@ -264,7 +244,7 @@ fn message(turn: &Turn, target: &Target<'_>, marks: &mut Marks) -> Value {
     let mut blocks: Vec<Value> = Vec::new();
     for part in &turn.parts {
         match (part, blocks.last_mut()) {
-            (Part::CacheMark, Some(marked)) => marks.set(marked),
+            (Part::CacheMark(lasting), Some(marked)) => marks.set(marked, *lasting),
             _ => blocks.extend(block(part, target)),
         }
     }
@@ -292,7 +272,7 @@ fn block(part: &Part, target: &Target<'_>) -> Option<Value> {
         }
         Part::Call(call) => Some(tool_use(call, target)),
         Part::Result(result) => Some(tool_result(result, target)),
-        Part::Audio(_) | Part::CacheMark => None,
+        Part::Audio(_) | Part::CacheMark(_) => None,
     }
 }
 
@@ -366,8 +346,8 @@ fn tools(request: &Request, target: &Target<'_>, marks: &mut Marks) -> Vec<Value
     let declared = request.tools.iter().filter(|tool| request.allows(tool));
     let declare = |given: &Tool| {
         let mut declared = tool(given, target);
-        if given.cache_mark {
-            marks.set(&mut declared);
+        if let Some(lasting) = given.cache_mark {
+            marks.set(&mut declared, lasting);
         }
         declared
     };
@@ -497,6 +477,51 @@ mod tests {
         assert_eq!(
             dropped,
             ["messages[3].content.cache_control", "cache_control"]
+        );
+    }
+
+    #[test]
+    fn marks_of_a_responses_caller_last_as_long_as_the_upstream_can_keep_them() {
+        let said = |text: &str, ttl: &str| json!({"type": "input_text", "text": text, "prompt_cache_breakpoint": {"mode": "explicit", "ttl": ttl}});
+        let body = json!({"model": "M", "instructions": "zero", "input": [
+            {"role": "developer", "content": [said("one", "12h")]},
+            {"role": "user", "content": [said("two", "12h"), {"type": "input_text", "text": "three"}]},
+            {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "a", "output": [said("four", "30m")]},
+            {"role": "user", "content": [said("five", "30m"), said(" ", "30m")]},
+            {"role": "user", "content": [said("six", "12h")]},
+            {"role": "user", "content": [said("seven", "12h")]}]});
+
+        let (written, dropped) = written(Protocol::Responses, &body);
+
+        let text = |text: &str, mark: Value| {
+            let mut block = json!({"type": "text", "text": text});
+            if !mark.is_null() {
+                block["cache_control"] = mark;
+            }
+            block
+        };
+        let long = || json!({"type": "ephemeral", "ttl": "1h"});
+        let short = || json!({"type": "ephemeral"});
+        assert_eq!(written["system"], json!([text("zero\n\none", long())]));
+        let messages = &written["messages"];
+        assert_eq!(
+            messages[0]["content"],
+            json!([text("two", long()), text("three", Value::Null)])
+        );
+        // A long mark does not come after a short one, and there are four.
+        let last = messages[2]["content"].as_array().expect("blocks");
+        assert_eq!(
+            last[1..],
+            [
+                text("five", short()),
+                text("six", short()),
+                text("seven", Value::Null)
+            ]
+        );
+        assert_eq!(
+            dropped,
+            ["input[3].output.prompt_cache_breakpoint", "cache_control"]
         );
     }
 

@@ -66,6 +66,7 @@ fn read_item(item: &Map<String, Value>, at: &str, request: &mut Request) -> Resu
         }
         output if output.ends_with("_call_output") => {
             let parts = output_parts(item, at)?;
+            let parts = request.unmarked(parts, format!("{at}.output.prompt_cache_breakpoint"));
             let call = answered(item, request);
             let failed = text(item, "status") == Some("failed");
             result(request, call, parts, failed);
@@ -162,16 +163,10 @@ fn message(item: &Map<String, Value>, at: &str, request: &mut Request) -> Result
             }
         }
         "system" | "developer" => {
-            let texts = parts.into_iter().filter_map(|part| match part {
-                Part::Text(text) => Some(text),
-                _ => None,
-            });
-            let said = texts.collect::<Vec<_>>().join("\n\n");
             if request.turns.is_empty() {
-                request.system.push(said);
+                request.add_system(&parts);
             } else {
-                let turn = Turn::new(Role::System, vec![Part::Text(said)]);
-                request.turns.push(turn);
+                request.add_reminder(&parts);
             }
         }
         other => {
@@ -256,9 +251,10 @@ fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
         return Ok(vec![Part::Text(text.clone())]);
     }
     let mut read = Vec::new();
-    for (index, part) in list(Some(content), at)?.iter().enumerate() {
+    for (index, given) in list(Some(content), at)?.iter().enumerate() {
         let at = format!("{at}[{index}]");
-        read.extend(read_part(object(part, &at)?, at)?);
+        let part = read_part(object(given, &at)?, at)?;
+        read.extend(part.into_iter().flat_map(|part| part.marked(given)));
     }
     Ok(read)
 }

@@ -221,7 +221,7 @@ fn content_part(part: &Part) -> Option<Value> {
         Part::File(file) => Some(file_part(file)),
         Part::Audio(audio) => Some(json!({"type": "input_audio",
             "input_audio": {"data": audio.data, "format": audio.format}})),
-        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark => None,
+        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark(_) => None,
     }
 }
 
@@ -266,8 +266,11 @@ fn assistant(turn: &Turn, target: &Target<'_>, items: &mut Vec<Value>) {
                 flush(&mut texts, items);
                 items.push(call(given, target));
             }
-            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) | Part::CacheMark => {
-            }
+            Part::Image(_)
+            | Part::File(_)
+            | Part::Audio(_)
+            | Part::Result(_)
+            | Part::CacheMark(_) => {}
         }
     }
     flush(&mut texts, items);
