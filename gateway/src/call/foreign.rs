@@ -153,7 +153,13 @@ fn write(
         tenant: call.caller.key.tenant_id,
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
+    let traits = Traits::of(upstream, upstream_model, &call.model.words);
     let names = Names::of(request, upstream);
+    let names = match request.compaction {
+        // A summary has no form.
+        Some(_) => names,
+        None => names.with_output(request, &traits),
+    };
     let streamed = must_stream
         || call.reading.streamed
         || request.compaction.is_some()
@@ -164,7 +170,7 @@ fn write(
         default_output: call.output_limit.min(DEFAULT_OUTPUT),
         most_output: Some(call.output_limit),
         streamed,
-        traits: Traits::of(upstream, upstream_model, &call.model.words),
+        traits,
         carriers: &carriers,
         names: &names,
     };

@@ -20,8 +20,20 @@ pub(super) struct Filter {
     names: Names,
     /// Calls whose arguments are unwrapped when they are complete.
     wrapped: Vec<Wrapped>,
+    answers: Answers,
     stop: Option<StopTexts>,
     summary: Option<Summary>,
+}
+
+/// What came of the tool whose input is the answer.
+#[derive(Debug, Default)]
+struct Answers {
+    /// The answer was given. There is one only.
+    given: bool,
+    /// Further ones, which nobody asked for.
+    idle: Vec<usize>,
+    /// Other tools were called.
+    calls: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +55,7 @@ impl Filter {
         Self {
             names,
             wrapped: Vec::new(),
+            answers: Answers::default(),
             summary: summarises.then(Summary::default),
             stop: (!texts.is_empty()).then(|| StopTexts {
                 texts,
@@ -75,7 +88,18 @@ impl Filter {
 
     fn restore(&mut self, event: Event, out: &mut Vec<Event>) {
         match event {
+            Event::Open(item, Opening::Call(call)) if self.is_answer(&call.name) => {
+                self.answer(item, out);
+            }
+            Event::Delta(item, _) | Event::Close(item) if self.answers.idle.contains(&item) => {}
+            Event::End(mut ending) if self.answers.given && !self.answers.calls => {
+                if ending.reason == Reason::Tools {
+                    ending.reason = Reason::End;
+                }
+                out.push(Event::End(ending));
+            }
             Event::Open(item, Opening::Call(mut call)) => {
+                self.answers.calls = true;
                 let mut field = None;
                 if let Some(declared) = self.names.declared(&call.name) {
                     // An upstream that knows custom tools says so itself, and its input is not wrapped.
@@ -112,6 +136,31 @@ impl Filter {
                 out.push(Event::Close(item));
             }
             other => out.push(other),
+        }
+    }
+}
+
+impl Filter {
+    fn is_answer(&self, name: &str) -> bool {
+        self.names
+            .output()
+            .is_some_and(|output| output.name == name)
+    }
+
+    /// The answer comes as a tool's input: it is text to its caller.
+    fn answer(&mut self, item: usize, out: &mut Vec<Event>) {
+        if self.answers.given {
+            self.answers.idle.push(item);
+            return;
+        }
+        self.answers.given = true;
+        out.push(Event::Open(item, Opening::Text));
+        if self.names.output().is_some_and(|output| output.wrapped) {
+            self.wrapped.push(Wrapped {
+                item,
+                field: "value",
+                args: String::new(),
+            });
         }
     }
 }

@@ -184,16 +184,17 @@ fn try_all(client: Protocol, body: &[u8]) {
 }
 
 fn write_any(request: &Request, upstream: Protocol) {
-    let names = super::Names::of(request, upstream);
     let carriers = super::carrier::tests::carriers("x");
-    for model in ["M", "claude-sonnet-4-5", "kimi-k2"] {
+    for model in ["M", "claude-sonnet-4-5", "claude-sonnet-4", "kimi-k2"] {
+        let traits = super::Traits::of(upstream, model, &std::collections::BTreeSet::new());
+        let names = super::Names::of(request, upstream).with_output(request, &traits);
         let target = super::Target {
             protocol: upstream,
             model,
             default_output: 32_000,
             most_output: Some(64_000),
             streamed: request.streamed,
-            traits: super::Traits::of(upstream, model, &std::collections::BTreeSet::new()),
+            traits,
             carriers: &carriers,
             names: &names,
         };

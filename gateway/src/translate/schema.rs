@@ -23,6 +23,20 @@ pub(super) fn tidy(schema: Option<&Value>) -> Value {
     schema
 }
 
+/// An object that has a schema for its only field `value`. What the schema refers to stays at the root.
+pub(super) fn wrapped(mut schema: Value) -> Value {
+    let mut outer = json!({"type": "object", "properties": {}, "required": ["value"]});
+    if let Value::Object(map) = &mut schema {
+        for word in ["$defs", "definitions"] {
+            if let Some(named) = map.shift_remove(word) {
+                outer[word] = named;
+            }
+        }
+    }
+    outer["properties"]["value"] = schema;
+    outer
+}
+
 /// Whether the root is a choice between schemas, which Messages does not take.
 pub(super) fn is_union(map: &Map<String, Value>) -> bool {
     ["oneOf", "anyOf", "allOf"]

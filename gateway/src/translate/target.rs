@@ -36,6 +36,8 @@ pub(crate) struct Traits {
     pub(crate) most_effort: Effort,
     /// Wants its thoughts back with its calls.
     pub(crate) echoes: bool,
+    /// Takes a schema for its answer.
+    pub(crate) formats: bool,
     /// Knows chat as it was at first: `max_tokens`, and none of the later fields.
     pub(crate) is_plain: bool,
 }
@@ -90,6 +92,9 @@ impl Traits {
             echoes: ["deepseek", "kimi", "mimo"]
                 .iter()
                 .any(|vendor| name.contains(vendor)),
+            formats: protocol != Protocol::Messages
+                || has("native_structured_output")
+                || formats_by_name(&name),
             is_plain: PLAIN.iter().any(|family| name.contains(family)),
         }
     }
@@ -116,23 +121,32 @@ fn is_openai_reasoner(name: &str) -> bool {
 
 /// Models before Claude 4.6 think within a budget, those before 3.7 not at all; what is unknown is taken for new.
 fn by_name(name: &str) -> Thinking {
-    let Some(rest) = name.split("claude-").nth(1) else {
-        return Thinking::Adaptive;
-    };
+    match version(name) {
+        Some((0..=2, _) | (3, 0..=6)) => Thinking::Never,
+        Some((3, _) | (4, 0..=5)) => Thinking::Budget,
+        _ => Thinking::Adaptive,
+    }
+}
+
+/// Models before Claude 4.5 take no schema for their answer, nor do those of vendors who speak the protocol at second
+/// hand.
+fn formats_by_name(name: &str) -> bool {
+    let is_old = version(name).is_some_and(|version| version < (4, 5));
+    !is_old && !PLAIN.iter().any(|family| name.contains(family))
+}
+
+/// The version in a name of Claude.
+fn version(name: &str) -> Option<(u32, u32)> {
+    let rest = name.split("claude-").nth(1)?;
     let digits: Vec<u32> = rest
         .split(['-', '.', '@', ':'])
         .filter_map(|piece| piece.parse().ok())
         .take(2)
         .collect();
-    let version = match digits.as_slice() {
-        [major, minor] if *minor < 100 => (*major, *minor),
-        [major, ..] => (*major, 0),
-        [] => return Thinking::Adaptive,
-    };
-    match version {
-        (0..=2, _) | (3, 0..=6) => Thinking::Never,
-        (3, _) | (4, 0..=5) => Thinking::Budget,
-        _ => Thinking::Adaptive,
+    match digits.as_slice() {
+        [major, minor] if *minor < 100 => Some((*major, *minor)),
+        [major, ..] => Some((*major, 0)),
+        [] => None,
     }
 }
 

@@ -2,22 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
-use super::write_thinking::{self, Plan};
+use super::{
+    write_format,
+    write_thinking::{self, Plan},
+};
 use crate::translate::{
     answer::Opaque,
     mark::Marks,
     names::digest,
     neutral::{
-        Call, CallResult, Choice, File, Format, Image, Kind, Part, Request, Role, Source, Tool,
-        Turn, WebSearch,
+        Call, CallResult, Choice, File, Image, Kind, Part, Request, Role, Source, Tool, Turn,
+        WebSearch,
     },
     schema,
     target::Target,
     turns::in_order,
 };
 
-/// What asks a model for JSON that has no schema.
-const JSON_ONLY: &str = "Reply with one JSON object only.";
 /// The word of a user who has none, where the protocol wants one.
 const FILLER: &str = ".";
 /// What makes a model go on where the conversation ends with its own words.
@@ -60,7 +61,7 @@ pub(in crate::translate) fn write(
         put("tools", Some(tools.into()));
     }
     put("thinking", plan.thinking.clone());
-    put("output_config", output_config(request, &plan));
+    put("output_config", output_config(request, target, &plan));
     sampling(request, target, &plan, &mut put, dropped);
     let stops: Vec<&String> = request
         .stop
@@ -159,9 +160,7 @@ fn user_id(user: &str) -> String {
 /// One block, or one up to each mark and one for the rest.
 fn system(request: &Request, target: &Target<'_>, plan: &Plan, marks: &mut Marks) -> Option<Value> {
     let mut rest = request.system.clone();
-    if request.format == Format::Json {
-        rest.push(JSON_ONLY.to_owned());
-    }
+    rest.extend(write_format::line(request, target));
     rest.extend(plan.hint.clone());
     let mut blocks = Vec::new();
     let mut said = 0;
@@ -187,12 +186,12 @@ fn system_block(texts: &[String]) -> Option<Value> {
     (!texts.is_empty()).then(|| json!({"type": "text", "text": texts.join("\n\n")}))
 }
 
-fn output_config(request: &Request, plan: &Plan) -> Option<Value> {
+fn output_config(request: &Request, target: &Target<'_>, plan: &Plan) -> Option<Value> {
     let mut config = Map::new();
     if let Some(effort) = plan.effort {
         config.insert("effort".to_owned(), effort.word().into());
     }
-    if let Format::Schema(given) = &request.format {
+    if let Some(given) = write_format::asked(request, target) {
         let format = json!({"type": "json_schema", "schema": given.schema});
         config.insert("format".to_owned(), format);
     }
@@ -353,6 +352,7 @@ fn tools(request: &Request, target: &Target<'_>, marks: &mut Marks) -> Vec<Value
     };
     let mut tools: Vec<Value> = declared.map(declare).collect();
     tools.extend(request.web_search.as_ref().map(web_search));
+    tools.extend(write_format::tool(request, target));
     tools
 }
 
@@ -372,7 +372,7 @@ fn tool(tool: &Tool, target: &Target<'_>) -> Value {
         schema::tidy(tool.schema.as_ref())
     };
     if wrapped {
-        input = json!({"type": "object", "properties": {"value": input}, "required": ["value"]});
+        input = schema::wrapped(input);
     }
     if tool.strict == Some(true) && schema::allows_strict(&input) {
         declared["strict"] = true.into();
@@ -394,6 +394,9 @@ fn web_search(search: &WebSearch) -> Value {
 }
 
 fn choice(request: &Request, target: &Target<'_>, plan: &Plan) -> Option<Value> {
+    if let Some(choice) = write_format::choice(request, target) {
+        return Some(choice);
+    }
     let named = |name: &str| json!({"type": "tool", "name": name});
     let mut choice = match &request.choice {
         None if request.parallel == Some(false) => json!({"type": "auto"}),

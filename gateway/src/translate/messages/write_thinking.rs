@@ -29,7 +29,7 @@ pub(super) fn plan(
     max_tokens: u64,
 ) -> Plan {
     let asked = request.reasoning.effort;
-    let forced = forced(request);
+    let forced = forced(request, target);
     match target.traits.thinking {
         Thinking::Never => Plan::default(),
         Thinking::Budget => {
@@ -92,7 +92,10 @@ fn budget(effort: Effort, max_tokens: u64) -> Option<u64> {
 }
 
 /// The words of a forced choice of a tool.
-fn forced(request: &Request) -> Option<String> {
+fn forced(request: &Request, target: &Target<'_>) -> Option<String> {
+    if let Some(output) = target.names.output() {
+        return Some(format!("Answer by the tool `{}`.", output.name));
+    }
     match request.choice.as_ref()? {
         Choice::Must | Choice::Among { must: true, .. } => {
             Some("Call at least one of the tools in this reply.".to_owned())
