@@ -3,7 +3,7 @@
 
 mod form;
 mod halves;
-
+mod pause;
 mod refusal;
 mod thought;
 mod whole;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use entity::Protocol;
 use serde_json::Value;
 
-use super::{Call, admit::Request as Incoming, apart, memory::Memory, secret::Secrets};
+use super::{Call, admit::Request as Incoming, apart, memory::Memory, pause, secret::Secrets};
 use crate::{
     catalog::{Channel, Model, Upstream},
     error::{Code, Refusal},
@@ -109,6 +109,8 @@ pub(super) struct Crossing {
     pub(super) dropped: Vec<String>,
     /// Whether thoughts of earlier answers went along.
     pub(super) has_thoughts: bool,
+    /// Whether the upstream may pause its answer.
+    pub(super) may_pause: bool,
 }
 
 /// What an upstream has refused of a call that was written for it.
@@ -197,6 +199,8 @@ fn write(
         body,
         streamed,
         dropped,
+        may_pause: pause::may_pause(upstream, request.web_search.is_some())
+            && request.compaction.is_none(),
         has_thoughts: request
             .turns
             .iter()
