@@ -272,7 +272,24 @@ fn headers(
             headers.insert(name.clone(), value.clone());
         }
     }
-    sealed(headers, channel, credential)
+    let mut headers = sealed(headers, channel, credential);
+    if let Some(beta) = crossing.and_then(|crossing| crossing.beta) {
+        add_beta(&mut headers, beta);
+    }
+    headers
+}
+
+/// Adds to what the operator may have set for the channel.
+fn add_beta(headers: &mut HeaderMap, beta: &'static str) {
+    const NAME: &str = "anthropic-beta";
+    let set = headers.get(NAME).and_then(|set| set.to_str().ok());
+    let all = match set {
+        Some(set) => HeaderValue::from_str(&format!("{set},{beta}")),
+        None => Ok(HeaderValue::from_static(beta)),
+    };
+    if let Ok(all) = all {
+        headers.insert(NAME, all);
+    }
 }
 
 /// Whether the upstream is asked for a stream.
@@ -601,6 +618,15 @@ pub(super) fn forwarded(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beta_is_told_beside_those_that_the_operator_set() {
+        let mut headers = HeaderMap::new();
+        add_beta(&mut headers, "a-1");
+        add_beta(&mut headers, "b-2");
+
+        assert_eq!(headers["anthropic-beta"], "a-1,b-2");
+    }
 
     #[test]
     fn a_wait_is_read_in_seconds_and_as_a_date() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use entity::Protocol;
+use outbound::provider::Kind;
 use serde_json::Value;
 
 use super::{Call, admit::Request as Incoming, apart, memory::Memory, pause, secret::Secrets};
@@ -107,6 +108,8 @@ pub(super) struct Crossing {
     pub(super) translation: Translation,
     /// What of the request could not be carried.
     pub(super) dropped: Vec<String>,
+    /// What Anthropic has to be told in a header, for the body makes use of it.
+    pub(super) beta: Option<&'static str>,
     /// Whether thoughts of earlier answers went along.
     pub(super) has_thoughts: bool,
     /// Whether the upstream may pause its answer.
@@ -155,7 +158,10 @@ fn write(
         tenant: call.caller.key.tenant_id,
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
-    let traits = Traits::of(upstream, upstream_model, &call.model.words);
+    let traits = Traits {
+        binds: is_anthropic_itself(channel),
+        ..Traits::of(upstream, upstream_model, &call.model.words)
+    };
     let names = Names::of(request, upstream);
     let names = match request.compaction {
         // A summary has no form.
@@ -176,7 +182,7 @@ fn write(
         carriers: &carriers,
         names: &names,
     };
-    let (body, dropped) = match request.compaction {
+    let written = match request.compaction {
         Some(_) => request.summarising().write(&target),
         None => request.write(&target),
     };
@@ -196,9 +202,10 @@ fn write(
     };
     Crossing {
         upstream,
-        body,
+        body: written.body,
         streamed,
-        dropped,
+        dropped: written.dropped,
+        beta: written.beta,
         may_pause: pause::may_pause(upstream, request.web_search.is_some())
             && request.compaction.is_none(),
         has_thoughts: request
@@ -208,6 +215,12 @@ fn write(
             .any(|part| matches!(part, Part::Thought(_))),
         translation: Translation::new(request, upstream, call.protocol, voice, names),
     }
+}
+
+/// Whether a channel leads to Anthropic's own service, and not to another one that speaks its protocol.
+fn is_anthropic_itself(channel: &Channel) -> bool {
+    const HOST: &str = "api.anthropic.com";
+    matches!(&channel.upstream, Upstream::Provider { kind: Kind::Anthropic, base, .. } if base.host_str() == Some(HOST))
 }
 
 /// Letters of a refusal, which may repeat what the caller wrote.

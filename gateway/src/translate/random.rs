@@ -198,8 +198,7 @@ fn write_any(request: &Request, upstream: Protocol) {
             carriers: &carriers,
             names: &names,
         };
-        let (body, _) = request.write(&target);
-        serde_json::from_slice::<Value>(&body).expect("JSON");
+        serde_json::from_slice::<Value>(&request.write(&target).body).expect("JSON");
     }
 }
 

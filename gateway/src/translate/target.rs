@@ -36,6 +36,8 @@ pub(crate) struct Traits {
     pub(crate) most_effort: Effort,
     /// Wants its thoughts back with its calls.
     pub(crate) echoes: bool,
+    /// Is served by Anthropic itself, which says what becomes of thoughts that are bound to what went before them.
+    pub(crate) binds: bool,
     /// Takes a schema for its answer.
     pub(crate) formats: bool,
     /// Knows chat as it was at first: `max_tokens`, and none of the later fields.
@@ -92,6 +94,7 @@ impl Traits {
             echoes: ["deepseek", "kimi", "mimo"]
                 .iter()
                 .any(|vendor| name.contains(vendor)),
+            binds: false,
             formats: protocol != Protocol::Messages
                 || has("native_structured_output")
                 || formats_by_name(&name),

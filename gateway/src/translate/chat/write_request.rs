@@ -353,6 +353,6 @@ mod tests {
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Chat),
         };
-        serde_json::from_slice(&request.write(&target).0).expect("JSON")
+        serde_json::from_slice(&request.write(&target).body).expect("JSON")
     }
 }

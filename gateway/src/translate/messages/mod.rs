@@ -13,3 +13,4 @@ pub(super) use read_request::read;
 pub(super) use write_answer::{Writer, answer};
 pub(super) use write_format::answers_by_tool;
 pub(super) use write_request::write;
+pub(super) use write_thinking::beta;

@@ -117,7 +117,7 @@ mod tests {
             carriers: &carriers("x"),
             names: &names,
         };
-        let body = serde_json::from_slice(&request.write(&target).0).expect("JSON");
+        let body = serde_json::from_slice(&request.write(&target).body).expect("JSON");
         let way = Translation::new(&request, Messages, client, golden::voice(), names);
         (body, way)
     }

@@ -34,7 +34,7 @@ pub(in crate::translate) fn write(
 ) -> Map<String, Value> {
     let turns = turns(request);
     let max_tokens = target.output_limit(request);
-    let plan = write_thinking::plan(request, target, &turns, max_tokens);
+    let plan = write_thinking::plan(request, target, &turns, max_tokens).bound(&turns, target);
 
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
@@ -441,8 +441,9 @@ mod tests {
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Messages),
         };
-        let (body, dropped) = request.write(&target);
-        (serde_json::from_slice(&body).expect("JSON"), dropped)
+        let written = request.write(&target);
+        let body = serde_json::from_slice(&written.body).expect("JSON");
+        (body, written.dropped)
     }
 
     #[test]
