@@ -118,7 +118,7 @@ fn written(request: &Request, upstream: Protocol) {
     // Of a vendor whose models take no schema, so that one is made up for.
     let model = "glm";
     let traits = Traits::of(upstream, model, &std::collections::BTreeSet::new());
-    let names = Names::of(request, upstream).with_output(request, &traits);
+    let names = Names::of(request, upstream).with_output(request, traits);
     let target = Target {
         protocol: upstream,
         model,

@@ -166,7 +166,7 @@ fn write(
     let names = match request.compaction {
         // A summary has no form.
         Some(_) => names,
-        None => names.with_output(request, &traits),
+        None => names.with_output(request, traits),
     };
     let streamed = must_stream
         || call.reading.streamed

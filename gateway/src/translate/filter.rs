@@ -10,7 +10,7 @@ use super::{
     compact::Summary,
     lenient,
     logprob::Likely,
-    names::Names,
+    names::{Names, call_id},
     neutral::Kind,
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Filter {
     /// Calls whose arguments are unwrapped when they are complete.
     wrapped: Vec<Wrapped>,
     answers: Answers,
+    /// Ids of calls; no two have one.
+    ids: Vec<String>,
     stop: Option<StopTexts>,
     summary: Option<Summary>,
 }
@@ -56,6 +58,7 @@ impl Filter {
             names,
             wrapped: Vec::new(),
             answers: Answers::default(),
+            ids: Vec::new(),
             summary: summarises.then(Summary::default),
             stop: (!texts.is_empty()).then(|| StopTexts {
                 texts,
@@ -114,7 +117,7 @@ impl Filter {
                     call.namespace.clone_from(&declared.namespace);
                     call.name.clone_from(&declared.name);
                 }
-                call.id = super::names::call_id(&call.id);
+                call.id = self.fresh_id(&call.id);
                 out.push(Event::Open(item, Opening::Call(call)));
                 self.wrapped.extend(field.map(|field| Wrapped {
                     item,
@@ -141,6 +144,16 @@ impl Filter {
 }
 
 impl Filter {
+    /// A legal id. Some upstreams give the tool's name, or nothing, to each of its calls.
+    fn fresh_id(&mut self, original: &str) -> String {
+        let mut id = call_id(original);
+        if self.ids.contains(&id) {
+            id = call_id(&format!("{original} {}", self.ids.len()));
+        }
+        self.ids.push(id.clone());
+        id
+    }
+
     fn is_answer(&self, name: &str) -> bool {
         self.names
             .output()
@@ -392,6 +405,23 @@ mod tests {
             let call = &body["choices"][0]["message"]["tool_calls"][0]["function"];
             assert_eq!(call["arguments"], args.to_string(), "{upstream:?}: {body}");
         }
+    }
+
+    #[test]
+    fn no_two_calls_have_one_id() {
+        let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+        let answer = json!({"stop_reason": "tool_use", "content": [call("f"), call("f"), call(""), call("")]});
+
+        let tool = json!({"type": "function", "function": {"name": "f"}});
+        let body = called(Chat, Messages, &tool, &answer);
+
+        let calls = body["choices"][0]["message"]["tool_calls"].as_array();
+        let ids: std::collections::BTreeSet<&str> = calls
+            .expect("calls")
+            .iter()
+            .map(|call| call["id"].as_str().expect("an id"))
+            .collect();
+        assert_eq!(ids.len(), 4, "{body}");
     }
 
     #[test]

@@ -83,6 +83,9 @@ impl Request {
     /// The request as the upstream reads it. Ask [`Request::fits`] first.
     pub(crate) fn write(&self, target: &Target<'_>) -> Written {
         let mut dropped = self.dropped.clone();
+        if target.protocol != Protocol::Responses {
+            dropped.extend(self.shared.keys().cloned());
+        }
         let body = match target.protocol {
             Protocol::Responses => responses::write(self, target, &mut dropped),
             Protocol::Messages => messages::write(self, target, &mut dropped),

@@ -62,7 +62,7 @@ impl Names {
     }
 
     /// With a tool for the answer, where the upstream's model takes no other word for its form.
-    pub(crate) fn with_output(mut self, request: &Request, traits: &Traits) -> Self {
+    pub(crate) fn with_output(mut self, request: &Request, traits: Traits) -> Self {
         if let Format::Schema(given) = &request.format
             && messages::answers_by_tool(request, traits)
         {

@@ -34,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) streamed: bool,
     /// Whether not an answer is asked for but a summary of what was said.
     pub(crate) compaction: Option<Compaction>,
+    /// Fields that chat and responses have in common and nobody else has.
+    pub(crate) shared: serde_json::Map<String, Value>,
     /// Fields that a Responses answer repeats.
     pub(crate) echo: serde_json::Map<String, Value>,
     /// What this gateway cannot carry anywhere, by its name in the request.
@@ -375,10 +377,10 @@ impl Request {
     /// Adds instructions in the middle of the conversation, which are marked at their end.
     pub(crate) fn add_reminder(&mut self, parts: &[Part]) {
         let mut said = vec![Part::Text(Part::joined(parts))];
-        let marks = parts
+        let mut marks = parts
             .iter()
             .filter(|part| matches!(part, Part::CacheMark(_)));
-        said.extend(marks.last().cloned());
+        said.extend(marks.next_back().cloned());
         self.turns.push(Turn::new(Role::System, said));
     }
 

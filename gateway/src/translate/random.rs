@@ -187,7 +187,7 @@ fn write_any(request: &Request, upstream: Protocol) {
     let carriers = super::carrier::tests::carriers("x");
     for model in ["M", "claude-sonnet-4-5", "claude-sonnet-4", "kimi-k2"] {
         let traits = super::Traits::of(upstream, model, &std::collections::BTreeSet::new());
-        let names = super::Names::of(request, upstream).with_output(request, &traits);
+        let names = super::Names::of(request, upstream).with_output(request, traits);
         let target = super::Target {
             protocol: upstream,
             model,

@@ -57,6 +57,15 @@ fn clean(schema: &mut Value) {
     if map.get("default").is_some_and(Value::is_null) {
         map.shift_remove("default");
     }
+    // Classes of letters, which `OpenAI` does not know.
+    let has_classes = |pattern: &str| ["\\p{", "\\P{"].iter().any(|word| pattern.contains(word));
+    if map
+        .get("pattern")
+        .and_then(Value::as_str)
+        .is_some_and(has_classes)
+    {
+        map.shift_remove("pattern");
+    }
     if map.get("type").is_some_and(|kind| kind == "object")
         && !map.contains_key("properties")
         && !map.contains_key("additionalProperties")
@@ -109,6 +118,38 @@ pub(super) fn allows_strict(schema: &Value) -> bool {
     let mut copy = map.clone();
     each_below(&mut copy, &mut |below| fine &= allows_strict(below));
     fine
+}
+
+/// Forms of text that `OpenAI` takes in a strict schema.
+const FORMATS: [&str; 9] = [
+    "date-time",
+    "time",
+    "date",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "uuid",
+];
+
+/// Without the forms of text that `OpenAI` refuses in strict schemas.
+pub(super) fn with_known_formats(schema: &Value) -> Value {
+    fn strip(schema: &mut Value) {
+        let Value::Object(map) = schema else { return };
+        let unknown = |format: &str| !FORMATS.contains(&format);
+        if map
+            .get("format")
+            .and_then(Value::as_str)
+            .is_some_and(unknown)
+        {
+            map.shift_remove("format");
+        }
+        each_below(map, &mut strip);
+    }
+    let mut schema = schema.clone();
+    strip(&mut schema);
+    schema
 }
 
 /// Without the bounds that Messages refuses in strict schemas.

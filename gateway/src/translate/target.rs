@@ -29,6 +29,10 @@ pub(crate) struct Target<'a> {
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a model"
+)]
 pub(crate) struct Traits {
     pub(crate) thinking: Thinking,
     /// Takes temperature and its like.
@@ -40,6 +44,8 @@ pub(crate) struct Traits {
     pub(crate) binds: bool,
     /// Takes a schema for its answer.
     pub(crate) formats: bool,
+    /// Takes words of the system in the middle of a conversation.
+    pub(crate) interjects: bool,
     /// Knows chat as it was at first: `max_tokens`, and none of the later fields.
     pub(crate) is_plain: bool,
 }
@@ -98,6 +104,7 @@ impl Traits {
             formats: protocol != Protocol::Messages
                 || has("native_structured_output")
                 || formats_by_name(&name),
+            interjects: has("mid_conversation_system"),
             is_plain: PLAIN.iter().any(|family| name.contains(family)),
         }
     }
@@ -124,6 +131,12 @@ fn is_openai_reasoner(name: &str) -> bool {
 
 /// Models before Claude 4.6 think within a budget, those before 3.7 not at all; what is unknown is taken for new.
 fn by_name(name: &str) -> Thinking {
+    if ["gpt-3", "gpt-4", "chatgpt-4"]
+        .iter()
+        .any(|old| name.starts_with(old))
+    {
+        return Thinking::Never;
+    }
     match version(name) {
         Some((0..=2, _) | (3, 0..=6)) => Thinking::Never,
         Some((3, _) | (4, 0..=5)) => Thinking::Budget,
@@ -183,6 +196,7 @@ mod tests {
             ("anthropic/claude-sonnet-4-5-20250929", &[], Budget, true),
             ("claude-sonnet-4-20250514", &[], Budget, true),
             ("claude-3-5-haiku-20241022", &[], Never, true),
+            ("gpt-4o-mini", &[], Never, true),
             ("claude-x", &["reasoning"], Budget, true),
             ("claude-x", &["vision"], Never, true),
             (

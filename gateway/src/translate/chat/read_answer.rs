@@ -523,7 +523,9 @@ mod tests {
                 reader.read(chunk.to_string().as_bytes(), &mut out);
             }
             reader.read(b"[DONE]", &mut out);
-            out.into_iter().for_each(|event| all.add(event));
+            for event in out {
+                all.add(event);
+            }
             let answer = all.finish().expect("ended").expect("well");
             let found: Vec<(&str, &str, &str)> = answer
                 .items

@@ -13,12 +13,13 @@ use crate::translate::{
 };
 
 /// Fields that no other protocol has.
-const LOST: [&str; 5] = [
-    "prediction",
+const LOST: [&str; 1] = ["prediction"];
+
+/// Fields that responses have under the same names.
+const SHARED: [&str; 3] = [
     "moderation",
     "prompt_cache_options",
     "prompt_cache_retention",
-    "store",
 ];
 
 /// Reads a request.
@@ -53,9 +54,15 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         cache_key: owned(body, "prompt_cache_key"),
         streamed: body.get("stream") == Some(&Value::Bool(true)),
         web_search: web_search(body),
+        shared: SHARED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), set(body, name)?.clone())))
+            .collect(),
         dropped: LOST
             .iter()
             .filter(|name| set(body, name).is_some())
+            // What is kept by nobody is missed by whoever asked for it.
+            .chain((body.get("store") == Some(&Value::Bool(true))).then_some(&"store"))
             .map(|name| (*name).to_owned())
             .collect(),
         ..Request::default()

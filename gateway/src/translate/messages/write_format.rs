@@ -17,7 +17,7 @@ const ANSWER: &str =
 
 /// Whether the answer has to be a tool's input. Whoever must call a tool of the caller's gives no answer yet, and a model
 /// that always thinks cannot be made to call one.
-pub(in crate::translate) fn answers_by_tool(request: &Request, traits: &Traits) -> bool {
+pub(in crate::translate) fn answers_by_tool(request: &Request, traits: Traits) -> bool {
     let must_call = matches!(
         request.choice,
         Some(
@@ -106,7 +106,7 @@ mod tests {
         request.fits(Messages).expect("it fits");
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         let traits = Traits::of(Messages, model, &words);
-        let names = Names::of(&request, Messages).with_output(&request, &traits);
+        let names = Names::of(&request, Messages).with_output(&request, traits);
         let target = Target {
             protocol: Messages,
             model,

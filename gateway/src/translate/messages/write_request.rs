@@ -32,7 +32,7 @@ pub(in crate::translate) fn write(
     target: &Target<'_>,
     dropped: &mut Vec<String>,
 ) -> Map<String, Value> {
-    let turns = turns(request);
+    let turns = turns(request, target);
     let max_tokens = target.output_limit(request);
     let plan = write_thinking::plan(request, target, &turns, max_tokens).bound(&turns, target);
 
@@ -85,6 +85,13 @@ pub(in crate::translate) fn write(
         ("metadata", request.metadata.is_some()),
         ("prompt_cache_key", request.cache_key.is_some()),
         ("verbosity", request.verbosity.is_some()),
+        (
+            "service_tier",
+            request
+                .tier
+                .as_deref()
+                .is_some_and(|word| tier(word).is_none()),
+        ),
     ] {
         if given {
             dropped.push(name.to_owned());
@@ -198,11 +205,12 @@ fn output_config(request: &Request, target: &Target<'_>, plan: &Plan) -> Option<
     (!config.is_empty()).then(|| Value::Object(config))
 }
 
-/// The conversation: begun and ended by the user, words of the system among the user's.
-fn turns(request: &Request) -> Vec<Turn> {
+/// The conversation: begun by the user and not ended by the model, words of the system among the user's where the model
+/// takes them nowhere else.
+fn turns(request: &Request, target: &Target<'_>) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     for mut turn in in_order(&request.turns) {
-        if turn.role == Role::System {
+        if turn.role == Role::System && !target.traits.interjects {
             turn.role = Role::User;
             for part in &mut turn.parts {
                 if let Part::Text(text) = part {
@@ -216,10 +224,7 @@ fn turns(request: &Request) -> Vec<Turn> {
         }
     }
     let user = |text: &str| Turn::new(Role::User, vec![Part::Text(text.to_owned())]);
-    if turns
-        .first()
-        .is_none_or(|turn| turn.role == Role::Assistant)
-    {
+    if turns.first().is_none_or(|turn| turn.role != Role::User) {
         turns.insert(0, user(FILLER));
     }
     if turns
@@ -232,10 +237,10 @@ fn turns(request: &Request) -> Vec<Turn> {
 }
 
 fn message(turn: &Turn, target: &Target<'_>, marks: &mut Marks) -> Value {
-    let role = if turn.role == Role::Assistant {
-        "assistant"
-    } else {
-        "user"
+    let role = match turn.role {
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::System => "system",
     };
     if let [Part::Text(text)] = turn.parts.as_slice() {
         return json!({"role": role, "content": text});
@@ -425,6 +430,11 @@ mod tests {
 
     /// A request as a Messages upstream gets it, and what had no place in it.
     fn written(client: Protocol, body: &Value) -> (Value, Vec<String>) {
+        written_with(client, &[], body)
+    }
+
+    fn written_with(client: Protocol, words: &[&str], body: &Value) -> (Value, Vec<String>) {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
         let request = read(client, body.to_string().as_bytes()).expect("a good request");
         request.fits(Protocol::Messages).expect("it fits");
         let target = Target {
@@ -433,11 +443,7 @@ mod tests {
             default_output: 32_000,
             most_output: None,
             streamed: false,
-            traits: Traits::of(
-                Protocol::Messages,
-                "claude-sonnet-4-5",
-                &std::collections::BTreeSet::new(),
-            ),
+            traits: Traits::of(Protocol::Messages, "claude-sonnet-4-5", &words),
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Messages),
         };
@@ -527,6 +533,27 @@ mod tests {
             dropped,
             ["input[3].output.prompt_cache_breakpoint", "cache_control"]
         );
+    }
+
+    #[test]
+    fn words_of_the_system_stay_where_they_are_with_a_model_that_takes_them_there() {
+        let body = json!({"model": "M", "messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "a"},
+            {"role": "developer", "content": "be brief"},
+            {"role": "user", "content": "and?"}]});
+
+        let (kept, _) = written_with(Protocol::Chat, &["mid_conversation_system"], &body);
+        let (wrapped, _) = written(Protocol::Chat, &body);
+
+        assert_eq!(
+            kept["messages"][2],
+            json!({"role": "system", "content": "be brief"})
+        );
+        assert_eq!(kept["messages"][3]["content"], "and?");
+        assert_eq!(wrapped["messages"].as_array().map(Vec::len), Some(3));
+        let reminder = wrapped["messages"][2]["content"][0]["text"].as_str();
+        assert!(reminder.is_some_and(|text| text.starts_with("<system-reminder>")));
     }
 
     #[test]

@@ -133,6 +133,15 @@ impl Reader {
                     out.push(Event::Delta(slot.item, text("delta").to_owned()));
                 }
             }
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                let whole = owned(&event, "arguments").or_else(|| owned(&event, "input"));
+                if let Some(slot) = self.find(output, 0).filter(|slot| !slot.said)
+                    && let Some(whole) = whole.filter(|whole| !whole.is_empty())
+                {
+                    slot.said = true;
+                    out.push(Event::Delta(slot.item, whole));
+                }
+            }
             "response.output_item.done" => {
                 if let Some(item) = event.get("item").and_then(Value::as_object) {
                     self.complete(item, output, out);
@@ -448,7 +457,9 @@ mod tests {
             reader.read(event.to_string().as_bytes(), &mut out);
         }
         let mut all = Collector::default();
-        out.into_iter().for_each(|event| all.add(event));
+        for event in out {
+            all.add(event);
+        }
         all.finish().expect("ended").expect("well").items
     }
 
@@ -491,6 +502,26 @@ mod tests {
     }
 
     #[test]
+    fn arguments_that_come_only_at_their_end_are_not_lost() {
+        let events = [
+            json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "function_call", "id": "fc", "call_id": "c", "name": "f"}}),
+            json!({"type": "response.function_call_arguments.done", "output_index": 0, "item_id": "fc", "arguments": "{\"x\":1}"}),
+            json!({"type": "response.completed", "response": {"status": "completed", "output": []}}),
+        ];
+        let mut reader = Reader::default();
+        let mut out = Vec::new();
+        for event in events {
+            reader.read(event.to_string().as_bytes(), &mut out);
+        }
+
+        let said: Vec<&Event> = out
+            .iter()
+            .filter(|event| matches!(event, Event::Delta(..)))
+            .collect();
+        assert_eq!(said, [&Event::Delta(0, "{\"x\":1}".to_owned())]);
+    }
+
+    #[test]
     fn an_item_that_nothing_names_is_the_one_announced_last() {
         let events = [
             json!({"type": "response.output_item.added", "item": {"type": "message"}}),
@@ -506,7 +537,9 @@ mod tests {
             reader.read(event.to_string().as_bytes(), &mut out);
         }
         let mut all = Collector::default();
-        out.into_iter().for_each(|event| all.add(event));
+        for event in out {
+            all.add(event);
+        }
         let items = all.finish().expect("ended").expect("well").items;
 
         assert!(
