@@ -115,18 +115,21 @@ fn dialect(protocol: Protocol, data: &[u8]) {
 
 fn written(request: &Request, upstream: Protocol) {
     let carriers = carriers();
-    let names = Names::of(request, upstream);
+    // Of a vendor whose models take no schema, so that one is made up for.
+    let model = "glm";
+    let traits = Traits::of(upstream, model, &std::collections::BTreeSet::new());
+    let names = Names::of(request, upstream).with_output(request, traits);
     let target = Target {
         protocol: upstream,
-        model: "m",
+        model,
         default_output: 1_000,
         most_output: Some(4_000),
         streamed: true,
-        traits: Traits::of(upstream, "m", &std::collections::BTreeSet::new()),
+        traits,
         carriers: &carriers,
         names: &names,
     };
-    let (body, _) = request.write(&target);
+    let body = request.write(&target).body;
     serde_json::from_slice::<Map<String, Value>>(&body).expect("an object is written");
 }
 

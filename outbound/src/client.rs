@@ -100,7 +100,7 @@ impl Ground {
 const PROXIES_MAX: usize = 256;
 
 /// One request to make.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
     /// The method.
     pub method: Method,

@@ -1,7 +1,9 @@
 //! Any client on any upstream: what each of the six pairs of protocols makes of requests and streams here, of whole answers,
 //! refusals and thoughts in the files beside, and that the charge is the price of what the upstream itself reports.
 
+mod form;
 mod halves;
+mod pause;
 mod refusal;
 mod thought;
 mod whole;

@@ -16,9 +16,11 @@ use super::{
     Call, apart,
     client::Client,
     cooldown::Severity,
+    cover,
     events::{Events, whole},
     fault::{Refused, refused},
     foreign::{self, Crossing, Without},
+    pause::Pauses,
     quirk,
     secret::Secrets,
 };
@@ -81,6 +83,8 @@ pub(super) struct Reply {
     /// It says that it comes as events.
     streams: bool,
     pub(super) body: outbound::BodyStream,
+    /// Watches for pauses of the answer, where there may be some.
+    pauses: Option<Pauses>,
 }
 
 /// Tries a channel. Gives up when the client has been gone for the grace that is meant to learn the usage.
@@ -188,6 +192,7 @@ async fn send(
                 retry_after: None,
                 streams: crossing.is_some_and(|crossing| crossing.streamed),
                 body: reply.body,
+                pauses: None,
             })
         }
         Upstream::Provider { kind, base, .. } => {
@@ -202,22 +207,21 @@ async fn send(
                 Some(_) => short_answer(config, call.output_limit),
                 None => config.whole_answer,
             };
-            let answer = gateway
-                .inner
-                .outbound
-                .send(outbound::Call {
-                    method: Method::POST,
-                    url: quirk::address(
-                        quirks,
-                        provider::endpoint(*kind, base, asked(call, upstream, crossing)),
-                    ),
-                    headers: headers(call, crossing, channel, credential),
-                    body,
-                    header_timeout: Some(limit),
-                    proxy: channel.proxy.clone(),
-                })
-                .await?;
+            let url = provider::endpoint(*kind, base, asked(call, upstream, crossing));
+            let order = outbound::Call {
+                method: Method::POST,
+                url: quirk::address(quirks, url),
+                headers: headers(call, crossing, channel, credential),
+                body,
+                header_timeout: Some(limit),
+                proxy: channel.proxy.clone(),
+            };
+            let pauses = crossing
+                .filter(|crossing| crossing.may_pause)
+                .map(|_| Pauses::new(gateway.clone(), order.clone()));
+            let answer = gateway.inner.outbound.send(order).await?;
             Ok(Reply {
+                pauses,
                 status: answer.status().as_u16(),
                 retry_after: retry_after(&answer, gateway.inner.clock.now()),
                 streams: streams(&answer),
@@ -268,7 +272,24 @@ fn headers(
             headers.insert(name.clone(), value.clone());
         }
     }
-    sealed(headers, channel, credential)
+    let mut headers = sealed(headers, channel, credential);
+    if let Some(beta) = crossing.and_then(|crossing| crossing.beta) {
+        add_beta(&mut headers, beta);
+    }
+    headers
+}
+
+/// Adds to what the operator may have set for the channel.
+fn add_beta(headers: &mut HeaderMap, beta: &'static str) {
+    const NAME: &str = "anthropic-beta";
+    let set = headers.get(NAME).and_then(|set| set.to_str().ok());
+    let all = match set {
+        Some(set) => HeaderValue::from_str(&format!("{set},{beta}")),
+        None => Ok(HeaderValue::from_static(beta)),
+    };
+    if let Ok(all) = all {
+        headers.insert(NAME, all);
+    }
 }
 
 /// Whether the upstream is asked for a stream.
@@ -342,7 +363,7 @@ async fn open(
     reply: Reply,
     secrets: Secrets,
 ) -> Outcome {
-    let events = Events::new(reply.body);
+    let events = Events::new(reply.body).pausing(reply.pauses);
     let mut opened = match crossing {
         Some(crossing) => Opened {
             events: events.translated(&crossing.translation, &gateway.inner.memory),
@@ -388,8 +409,9 @@ async fn open(
 /// die of a silence that is none. Nothing was shown yet, so a failure here too can be another channel's success.
 async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Reply) -> Outcome {
     let config = &gateway.inner.config;
-    let mut events =
-        Events::new(reply.body).collected(&crossing.translation, &gateway.inner.memory);
+    let mut events = Events::new(reply.body)
+        .pausing(reply.pauses)
+        .collected(&crossing.translation, &gateway.inner.memory);
     let mut tap = Tap::new(crossing.upstream);
     let reading = async {
         // One timer, set anew when it rings and not at each event.
@@ -398,7 +420,15 @@ async fn collect(gateway: &Gateway, call: &Call, crossing: &Crossing, reply: Rep
         loop {
             let frame = tokio::select! {
                 biased;
-                next = events.next() => next?.ok_or("the answer ended early")?,
+                next = events.next() => match next? {
+                    Some(frame) => frame,
+                    None if let Some(pause) = events.paused() => {
+                        events.go_on(cover::more(call, pause).map(|more| more.output));
+                        heard = Instant::now();
+                        continue;
+                    }
+                    None => return Err("the answer ended early".to_owned()),
+                },
                 () = &mut silence => {
                     if heard.elapsed() >= patience(config, &tap) {
                         if !tap.finished() {
@@ -458,6 +488,10 @@ async fn read_whole(
         Ok(Err(error)) => return Outcome::Failed(unsent(&error)),
         Err(_) => return Outcome::Failed(passing("no whole answer in time".to_owned())),
     };
+    let body = match reply.pauses {
+        Some(pauses) => continued(config, call, pauses, body).await,
+        None => body,
+    };
     let mut tap = Tap::new(crossing.map_or(call.protocol, |crossing| crossing.upstream));
     let seen = tap.see_whole(&body);
     let body = match crossing {
@@ -489,6 +523,46 @@ async fn read_whole(
             }
         }
     }
+}
+
+/// A whole answer that its upstream paused, with what came of sending it again.
+async fn continued(config: &Config, call: &Call, mut pauses: Pauses, first: Bytes) -> Bytes {
+    let mut body = first;
+    loop {
+        let Ok(answer) = serde_json::from_slice(&body) else {
+            return body;
+        };
+        let paused = pauses.see_whole(&answer);
+        let more = cover::more(call, pauses.pause()).filter(|_| paused);
+        let Some(again) = more.and_then(|more| pauses.resend(more.output)) else {
+            return pauses.merged(body, answer);
+        };
+        let next = timeout(config.whole_answer, async {
+            let body = whole(again.await?, config.idle).await;
+            body.map_err(|error| error.to_string())
+        });
+        match next.await {
+            // Anything but an answer leaves what there is.
+            Ok(Ok(next)) if is_message(&next) => {
+                pauses.went_on();
+                body = next;
+            }
+            Ok(Ok(_)) | Err(_) => return pauses.merged(body, answer),
+            Ok(Err(why)) => {
+                tracing::warn!(request.id = %call.visit.id, "a paused answer stays as it is: {why}");
+                return pauses.merged(body, answer);
+            }
+        }
+    }
+}
+
+fn is_message(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        #[expect(dead_code, reason = "only its presence and form count")]
+        content: Vec<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<Message>(body).is_ok()
 }
 
 fn unsent(error: &SendError) -> Failed {
@@ -544,6 +618,15 @@ pub(super) fn forwarded(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beta_is_told_beside_those_that_the_operator_set() {
+        let mut headers = HeaderMap::new();
+        add_beta(&mut headers, "a-1");
+        add_beta(&mut headers, "b-2");
+
+        assert_eq!(headers["anthropic-beta"], "a-1,b-2");
+    }
 
     #[test]
     fn a_wait_is_read_in_seconds_and_as_a_date() {

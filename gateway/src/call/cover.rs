@@ -6,7 +6,7 @@ use std::time::Duration;
 use billing::{
     admission::ExtendRefusal,
     lane::Hold,
-    rating::{affordable_output, charge_ceil},
+    rating::{Upper, affordable_output, bound_ceil, charge_ceil, expected_ceil},
 };
 use bytes::Bytes;
 use entity::{Credits, Protocol};
@@ -14,7 +14,7 @@ use outbound::provider;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::{Call, refusal::minute};
+use super::{Call, pause::Pause, refusal::minute};
 use crate::{
     catalog::Upstream,
     error::{Code, Refusal},
@@ -80,6 +80,45 @@ pub(super) fn near(call: &Call, hold: &Hold, tap: &Tap) -> Option<Credits> {
     (cost >= part(hold.amount(), ASK_AT)).then_some(cost)
 }
 
+/// Output tokens that it is worth sending a paused turn again for.
+const LEAST_MORE: u64 = 256;
+
+/// What it takes to send a paused turn again.
+pub(super) struct More {
+    /// Output tokens of the next answer at most.
+    pub(super) output: u64,
+    /// What the call will have cost by the time that answer has begun.
+    pub(super) cost: Credits,
+}
+
+/// Whether a paused turn can be sent again within the most that the call may cost.
+pub(super) fn more(call: &Call, pause: Pause) -> Option<More> {
+    if call.lowered {
+        return None;
+    }
+    let (price, ppm) = (&call.price.sale, call.multiplier_ppm);
+    let next = Upper {
+        input: pause.next_input,
+        output: 0,
+        searches: call.reading.searches.min(1),
+    };
+    let spent = charge_ceil(price, &pause.used, ppm).ok()?;
+    let dearest = bound_ceil(price, &next, ppm).ok()?;
+    let cost = spent.checked_add(dearest)?;
+    let plain = |input| expected_ceil(price, input, 0, ppm).ok();
+    let (before, input) = (plain(pause.used.prompt()?)?, plain(pause.next_input)?);
+    // Requests are billed in one sum: not where that is dearer than each for itself.
+    let together = plain(pause.used.prompt()?.checked_add(pause.next_input)?)?;
+    let apart = before.checked_add(input)?;
+    if together > apart || apart.nanos() > together.nanos().saturating_add(1) {
+        return None;
+    }
+    let left = call.bound.checked_sub(cost)?.checked_add(input)?;
+    let output = affordable_output(price, pause.next_input, left, ppm)?
+        .min(call.output_limit.saturating_sub(pause.used.output));
+    (output >= LEAST_MORE).then_some(More { output, cost })
+}
+
 /// Keeps a stream within what is held for it.
 #[derive(Debug)]
 pub(super) struct Cover {
@@ -121,6 +160,14 @@ impl Cover {
             hold.amount()
         };
         (cost >= end).then(|| self.exhausted())
+    }
+
+    /// Whether as much is held as an answer will have cost; the hold grows where it is less.
+    pub(super) async fn reaches(&mut self, call: &Call, hold: &mut Hold, cost: Credits) -> bool {
+        if hold.amount() < cost && Instant::now() >= self.ask_at {
+            self.grow(call, hold, cost).await;
+        }
+        hold.amount() >= cost
     }
 
     /// By a step, or by as much more as one event has brought: an upstream may report a long input, or a whole answer, at

@@ -1,14 +1,17 @@
 //! An upstream's stream as events, with the fault that ended it.
 
-use std::{task::Poll, time::Duration};
+use std::{collections::VecDeque, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use entity::{Protocol, TenantId};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use outbound::{BodyStream, SendError};
 use tokio::time::timeout;
 
-use super::memory::Memory;
+use super::{
+    memory::Memory,
+    pause::{Pause, Pauses},
+};
 use crate::{
     translate::{Collecting, Kept, Stream, Translation},
     wire::{
@@ -78,6 +81,12 @@ pub(super) struct Events {
     fault: Option<SendError>,
     /// Puts the events into the caller's protocol, with how the upstream's own ends.
     translator: Option<Translator>,
+    /// Watches for pauses, where the upstream may make some.
+    pauses: Option<Box<Pauses>>,
+    /// The next answer to a turn that is sent again.
+    again: Option<BoxFuture<'static, Result<BodyStream, String>>>,
+    /// Events that end an answer which stays paused.
+    last: VecDeque<Frame>,
 }
 
 impl Events {
@@ -88,6 +97,56 @@ impl Events {
             ended: false,
             fault: None,
             translator: None,
+            pauses: None,
+            again: None,
+            last: VecDeque::new(),
+        }
+    }
+
+    /// The same events; where the upstream pauses, they end with nothing until it is decided what to do.
+    pub(super) fn pausing(mut self, pauses: Option<Pauses>) -> Self {
+        self.pauses = pauses.map(Box::new);
+        self
+    }
+
+    /// Where a paused answer stands.
+    pub(super) fn paused(&self) -> Option<Pause> {
+        let pauses = self.pauses.as_ref().filter(|pauses| pauses.is_paused())?;
+        self.again.is_none().then(|| pauses.pause())
+    }
+
+    /// Sends a paused turn again, for so many tokens of output; or ends the answer where it stands.
+    pub(super) fn go_on(&mut self, output: Option<u64>) {
+        let pauses = self.pauses.as_mut();
+        let again = pauses.and_then(|pauses| pauses.resend(output?));
+        if again.is_none() {
+            self.give_up();
+        }
+        self.again = again;
+    }
+
+    fn give_up(&mut self) {
+        if let Some(pauses) = &mut self.pauses {
+            self.last.extend(pauses.end());
+        }
+    }
+
+    /// The answer to a turn that was sent again begins, or the first one ends.
+    fn went_on(&mut self, answer: Result<BodyStream, String>) {
+        self.again = None;
+        match (answer, &mut self.pauses) {
+            (Ok(body), Some(pauses)) => {
+                pauses.went_on();
+                self.body = body;
+                self.splitter = Splitter::new(LONGEST_EVENT);
+                self.ended = false;
+                self.fault = None;
+            }
+            (Ok(_), None) => {}
+            (Err(why), _) => {
+                tracing::warn!("a paused answer stays as it is: {why}");
+                self.give_up();
+            }
         }
     }
 
@@ -121,9 +180,20 @@ impl Events {
             if let Some(frame) = self.here()? {
                 return Ok(Some(frame));
             }
+            if let Some(again) = &mut self.again {
+                let answer = again.await;
+                self.went_on(answer);
+                continue;
+            }
+            if self.paused().is_some() {
+                return Ok(None);
+            }
             if self.ended {
                 return Ok(match self.splitter.finish() {
-                    Some(frame) => Some(self.put(closed(frame))),
+                    Some(frame) => match self.watched(closed(frame)) {
+                        Some(frame) => Some(self.put(frame)),
+                        None => continue,
+                    },
                     None => self.close(),
                 });
             }
@@ -146,7 +216,8 @@ impl Events {
     /// Whether more has come meanwhile, without waiting for it. An upstream mostly sends each event as a chunk of its own,
     /// and the task that reads the connection hands chunks over one by one: it is given a turn first.
     pub(super) async fn more(&mut self) -> bool {
-        if self.ended || self.fault.is_some() {
+        let waits = self.again.is_some() || self.paused().is_some();
+        if self.ended || self.fault.is_some() || waits {
             return false;
         }
         for turn in [false, true] {
@@ -163,9 +234,27 @@ impl Events {
 
     /// The next event of those that have come already.
     pub(super) fn here(&mut self) -> Result<Option<Frame>, String> {
+        if let Some(frame) = self.last.pop_front() {
+            return Ok(Some(self.put(frame)));
+        }
+        if self
+            .pauses
+            .as_ref()
+            .is_some_and(|pauses| pauses.is_paused())
+        {
+            return Ok(None);
+        }
         match self.splitter.next_frame() {
-            Ok(frame) => Ok(frame.map(|frame| self.put(frame))),
+            Ok(Some(frame)) => Ok(self.watched(frame).map(|frame| self.put(frame))),
+            Ok(None) => Ok(None),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn watched(&mut self, frame: Frame) -> Option<Frame> {
+        match &mut self.pauses {
+            Some(pauses) => pauses.see(frame),
+            None => Some(frame),
         }
     }
 

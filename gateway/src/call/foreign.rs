@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use entity::Protocol;
+use outbound::provider::Kind;
 use serde_json::Value;
 
-use super::{Call, admit::Request as Incoming, apart, memory::Memory, secret::Secrets};
+use super::{Call, admit::Request as Incoming, apart, memory::Memory, pause, secret::Secrets};
 use crate::{
     catalog::{Channel, Model, Upstream},
     error::{Code, Refusal},
@@ -107,8 +108,12 @@ pub(super) struct Crossing {
     pub(super) translation: Translation,
     /// What of the request could not be carried.
     pub(super) dropped: Vec<String>,
+    /// What Anthropic has to be told in a header, for the body makes use of it.
+    pub(super) beta: Option<&'static str>,
     /// Whether thoughts of earlier answers went along.
     pub(super) has_thoughts: bool,
+    /// Whether the upstream may pause its answer.
+    pub(super) may_pause: bool,
 }
 
 /// What an upstream has refused of a call that was written for it.
@@ -153,7 +158,16 @@ fn write(
         tenant: call.caller.key.tenant_id,
         origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
     };
+    let traits = Traits {
+        binds: is_anthropic_itself(channel),
+        ..Traits::of(upstream, upstream_model, &call.model.words)
+    };
     let names = Names::of(request, upstream);
+    let names = match request.compaction {
+        // A summary has no form.
+        Some(_) => names,
+        None => names.with_output(request, traits),
+    };
     let streamed = must_stream
         || call.reading.streamed
         || request.compaction.is_some()
@@ -164,11 +178,11 @@ fn write(
         default_output: call.output_limit.min(DEFAULT_OUTPUT),
         most_output: Some(call.output_limit),
         streamed,
-        traits: Traits::of(upstream, upstream_model, &call.model.words),
+        traits,
         carriers: &carriers,
         names: &names,
     };
-    let (body, dropped) = match request.compaction {
+    let written = match request.compaction {
         Some(_) => request.summarising().write(&target),
         None => request.write(&target),
     };
@@ -188,9 +202,12 @@ fn write(
     };
     Crossing {
         upstream,
-        body,
+        body: written.body,
         streamed,
-        dropped,
+        dropped: written.dropped,
+        beta: written.beta,
+        may_pause: pause::may_pause(upstream, request.web_search.is_some())
+            && request.compaction.is_none(),
         has_thoughts: request
             .turns
             .iter()
@@ -198,6 +215,12 @@ fn write(
             .any(|part| matches!(part, Part::Thought(_))),
         translation: Translation::new(request, upstream, call.protocol, voice, names),
     }
+}
+
+/// Whether a channel leads to Anthropic's own service, and not to another one that speaks its protocol.
+fn is_anthropic_itself(channel: &Channel) -> bool {
+    const HOST: &str = "api.anthropic.com";
+    matches!(&channel.upstream, Upstream::Provider { kind: Kind::Anthropic, base, .. } if base.host_str() == Some(HOST))
 }
 
 /// Letters of a refusal, which may repeat what the caller wrote.

@@ -18,6 +18,7 @@ mod handle;
 mod load;
 mod memory;
 mod once;
+mod pause;
 mod pin;
 mod policy;
 mod quirk;

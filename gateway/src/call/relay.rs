@@ -19,6 +19,7 @@ use super::{
     cover::{self, Cover},
     events::Events,
     fault::is_account_fault,
+    pause::Pause,
     refusal::draining,
     secret::Secrets,
     settle::{self, Ended, bill},
@@ -241,9 +242,24 @@ impl Relay<'_> {
                 let seen = self.tap.see(&frame);
                 self.take_all(frame, seen, events).await
             }
+            Ok(None) if let Some(pause) = events.paused() => {
+                let output = self.more(pause).await;
+                events.go_on(output);
+                None
+            }
             Ok(None) => Some(self.at_end()),
             Err(why) => Some(self.cut(&why)),
         }
+    }
+
+    /// The output tokens for which a paused turn is sent again; none where nobody waits for it, or it is not paid for.
+    async fn more(&mut self, pause: Pause) -> Option<u64> {
+        let more = cover::more(self.call, pause).filter(|_| !self.client.is_gone())?;
+        let paid = self
+            .cover
+            .reaches(self.call, &mut self.hold, more.cost)
+            .await;
+        paid.then_some(more.output)
     }
 
     /// Hands on an event and all that came together with it, as one piece.

@@ -3,7 +3,7 @@
 use billing::rating::Tokens;
 use serde_json::Value;
 
-use super::neutral::Call;
+use super::{logprob::Likely, neutral::Call};
 
 /// One step of an answer. Items are numbered by their reader in the order they open; several may be open at once.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub(crate) enum Event {
     /// What a thought must be sent back with.
     Opaque(usize, Opaque),
     Cite(usize, Citation),
+    /// How likely the tokens were of which the next text is made.
+    Likely(usize, Vec<Likely>),
     Close(usize),
     /// The provider searched the web on its own.
     Search(String),
@@ -109,6 +111,7 @@ pub(crate) enum Item {
     Text {
         text: String,
         citations: Vec<Citation>,
+        likely: Vec<Likely>,
     },
     Refusal(String),
     Call(Call),
@@ -130,6 +133,7 @@ impl Event {
             Self::Open(_, Opening::Call(call)) => ITEM + call.id.len() + call.name.len(),
             Self::Open(..) => ITEM,
             Self::Cite(_, citation) => citation.url.len() + citation.title.len() + 256,
+            Self::Likely(_, tokens) => tokens.iter().map(Likely::weight).sum(),
             Self::Start(_) | Self::Close(_) | Self::End(_) | Self::Fault(_) => 0,
         }
     }
@@ -157,6 +161,7 @@ impl Collector {
                     Opening::Text => Item::Text {
                         text: String::new(),
                         citations: Vec::new(),
+                        likely: Vec::new(),
                     },
                     Opening::Refusal => Item::Refusal(String::new()),
                     Opening::Call(call) => Item::Call(call),
@@ -183,6 +188,11 @@ impl Collector {
             Event::Cite(key, citation) => {
                 if let Some(Item::Text { citations, .. }) = self.item(key) {
                     citations.push(citation);
+                }
+            }
+            Event::Likely(key, mut more) => {
+                if let Some(Item::Text { likely, .. }) = self.item(key) {
+                    likely.append(&mut more);
                 }
             }
             Event::Search(query) => self.items.push((usize::MAX, Item::Search(query))),

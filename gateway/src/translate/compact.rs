@@ -71,6 +71,7 @@ impl Summary {
             | Event::Delta(..)
             | Event::Opaque(..)
             | Event::Cite(..)
+            | Event::Likely(..)
             | Event::Close(_)
             | Event::Search(_) => {}
         }

@@ -1,13 +1,16 @@
 //! Between reader and writer: tools get back the names and forms they were declared with, and a caller's stop texts
 //! end the answer where the upstream does not know them.
 
+use std::collections::VecDeque;
+
 use serde_json::Value;
 
 use super::{
     answer::{Event, Opening, Reason},
     compact::Summary,
     lenient,
-    names::Names,
+    logprob::Likely,
+    names::{Names, call_id},
     neutral::Kind,
 };
 
@@ -17,8 +20,22 @@ pub(super) struct Filter {
     names: Names,
     /// Calls whose arguments are unwrapped when they are complete.
     wrapped: Vec<Wrapped>,
+    answers: Answers,
+    /// Ids of calls; no two have one.
+    ids: Vec<String>,
     stop: Option<StopTexts>,
     summary: Option<Summary>,
+}
+
+/// What came of the tool whose input is the answer.
+#[derive(Debug, Default)]
+struct Answers {
+    /// The answer was given. There is one only.
+    given: bool,
+    /// Further ones, which nobody asked for.
+    idle: Vec<usize>,
+    /// Other tools were called.
+    calls: bool,
 }
 
 #[derive(Debug)]
@@ -40,10 +57,14 @@ impl Filter {
         Self {
             names,
             wrapped: Vec::new(),
+            answers: Answers::default(),
+            ids: Vec::new(),
             summary: summarises.then(Summary::default),
             stop: (!texts.is_empty()).then(|| StopTexts {
                 texts,
                 held: String::new(),
+                likely: VecDeque::new(),
+                told: 0,
                 item: None,
                 hit: None,
             }),
@@ -70,7 +91,18 @@ impl Filter {
 
     fn restore(&mut self, event: Event, out: &mut Vec<Event>) {
         match event {
+            Event::Open(item, Opening::Call(call)) if self.is_answer(&call.name) => {
+                self.answer(item, out);
+            }
+            Event::Delta(item, _) | Event::Close(item) if self.answers.idle.contains(&item) => {}
+            Event::End(mut ending) if self.answers.given && !self.answers.calls => {
+                if ending.reason == Reason::Tools {
+                    ending.reason = Reason::End;
+                }
+                out.push(Event::End(ending));
+            }
             Event::Open(item, Opening::Call(mut call)) => {
+                self.answers.calls = true;
                 let mut field = None;
                 if let Some(declared) = self.names.declared(&call.name) {
                     // An upstream that knows custom tools says so itself, and its input is not wrapped.
@@ -85,7 +117,7 @@ impl Filter {
                     call.namespace.clone_from(&declared.namespace);
                     call.name.clone_from(&declared.name);
                 }
-                call.id = super::names::call_id(&call.id);
+                call.id = self.fresh_id(&call.id);
                 out.push(Event::Open(item, Opening::Call(call)));
                 self.wrapped.extend(field.map(|field| Wrapped {
                     item,
@@ -111,6 +143,41 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// A legal id. Some upstreams give the tool's name, or nothing, to each of its calls.
+    fn fresh_id(&mut self, original: &str) -> String {
+        let mut id = call_id(original);
+        if self.ids.contains(&id) {
+            id = call_id(&format!("{original} {}", self.ids.len()));
+        }
+        self.ids.push(id.clone());
+        id
+    }
+
+    fn is_answer(&self, name: &str) -> bool {
+        self.names
+            .output()
+            .is_some_and(|output| output.name == name)
+    }
+
+    /// The answer comes as a tool's input: it is text to its caller.
+    fn answer(&mut self, item: usize, out: &mut Vec<Event>) {
+        if self.answers.given {
+            self.answers.idle.push(item);
+            return;
+        }
+        self.answers.given = true;
+        out.push(Event::Open(item, Opening::Text));
+        if self.names.output().is_some_and(|output| output.wrapped) {
+            self.wrapped.push(Wrapped {
+                item,
+                field: "value",
+                args: String::new(),
+            });
+        }
+    }
+}
+
 /// What stands in the one field of the arguments; the arguments themselves where there is none.
 fn unwrapped(args: String, field: &str) -> String {
     let parsed = lenient::object(args.as_bytes());
@@ -128,6 +195,9 @@ struct StopTexts {
     texts: Vec<String>,
     /// The end of the text so far, which may be the beginning of a stop.
     held: String,
+    /// Tokens whose text was not passed on yet, and by how much more of it was.
+    likely: VecDeque<Likely>,
+    told: usize,
     item: Option<usize>,
     hit: Option<String>,
 }
@@ -149,9 +219,14 @@ impl StopTexts {
                 out.push(Event::Open(item, Opening::Text));
             }
             Event::Delta(item, text) if self.item == Some(item) => self.text(item, &text, out),
+            Event::Likely(item, tokens) if self.item == Some(item) => self.likely.extend(tokens),
             Event::Close(item) if self.item == Some(item) => {
                 self.item = None;
                 let held = std::mem::take(&mut self.held);
+                let rest: Vec<Likely> = self.likely.drain(..).collect();
+                if !rest.is_empty() {
+                    out.push(Event::Likely(item, rest));
+                }
                 if !held.is_empty() {
                     out.push(Event::Delta(item, held));
                 }
@@ -171,18 +246,34 @@ impl StopTexts {
         if let Some((place, text)) = found {
             let said = self.held.get(..place).unwrap_or_default().to_owned();
             self.hit = Some(text.clone());
-            if !said.is_empty() {
-                out.push(Event::Delta(item, said));
-            }
+            self.say(item, said, out);
             out.push(Event::Close(item));
             return;
         }
         let keep = self.may_begin_a_stop();
         let rest = self.held.split_off(self.held.len() - keep);
         let said = std::mem::replace(&mut self.held, rest);
-        if !said.is_empty() {
-            out.push(Event::Delta(item, said));
+        self.say(item, said, out);
+    }
+
+    /// Passes text on, and the tokens that it is made of.
+    fn say(&mut self, item: usize, said: String, out: &mut Vec<Event>) {
+        if said.is_empty() {
+            return;
         }
+        self.told += said.len();
+        let mut tokens = Vec::new();
+        while let Some(token) = self.likely.pop_front_if(|token| token.len() <= self.told) {
+            self.told -= token.len();
+            tokens.push(token);
+        }
+        if self.likely.is_empty() {
+            self.told = 0;
+        }
+        if !tokens.is_empty() {
+            out.push(Event::Likely(item, tokens));
+        }
+        out.push(Event::Delta(item, said));
     }
 
     /// Bytes at the end of the text that a stop begins with.
@@ -314,6 +405,23 @@ mod tests {
             let call = &body["choices"][0]["message"]["tool_calls"][0]["function"];
             assert_eq!(call["arguments"], args.to_string(), "{upstream:?}: {body}");
         }
+    }
+
+    #[test]
+    fn no_two_calls_have_one_id() {
+        let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+        let answer = json!({"stop_reason": "tool_use", "content": [call("f"), call("f"), call(""), call("")]});
+
+        let tool = json!({"type": "function", "function": {"name": "f"}});
+        let body = called(Chat, Messages, &tool, &answer);
+
+        let calls = body["choices"][0]["message"]["tool_calls"].as_array();
+        let ids: std::collections::BTreeSet<&str> = calls
+            .expect("calls")
+            .iter()
+            .map(|call| call["id"].as_str().expect("an id"))
+            .collect();
+        assert_eq!(ids.len(), 4, "{body}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn part_fits(part: &Part, upstream: Protocol) -> Result<(), Reject> {
         | Part::Refusal(_)
         | Part::Thought(_)
         | Part::Call(_)
-        | Part::CacheMark => Ok(()),
+        | Part::CacheMark(_) => Ok(()),
     }
 }
 

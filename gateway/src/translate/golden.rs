@@ -308,8 +308,7 @@ pub(super) fn written(client: Protocol, upstream: Protocol, body: &Value) -> Val
         carriers: &carriers("x"),
         names: &names,
     };
-    let (body, _) = request.write(&target);
-    serde_json::from_slice(&body).expect("JSON")
+    serde_json::from_slice(&request.write(&target).body).expect("JSON")
 }
 
 #[test]

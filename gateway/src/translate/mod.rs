@@ -16,6 +16,8 @@ mod fit;
 mod golden;
 mod keep;
 mod lenient;
+mod logprob;
+mod mark;
 mod media;
 mod messages;
 mod names;
@@ -78,16 +80,33 @@ impl Request {
         fit::fits(self, upstream)
     }
 
-    /// The request as the upstream reads it, and the names of what had no place. Ask [`Request::fits`] first.
-    pub(crate) fn write(&self, target: &Target<'_>) -> (Bytes, Vec<String>) {
+    /// The request as the upstream reads it. Ask [`Request::fits`] first.
+    pub(crate) fn write(&self, target: &Target<'_>) -> Written {
         let mut dropped = self.dropped.clone();
+        if target.protocol != Protocol::Responses {
+            dropped.extend(self.shared.keys().cloned());
+        }
         let body = match target.protocol {
             Protocol::Responses => responses::write(self, target, &mut dropped),
             Protocol::Messages => messages::write(self, target, &mut dropped),
             Protocol::Chat | Protocol::Embeddings => chat::write(self, target, &mut dropped),
         };
-        (Value::Object(body).to_string().into(), dropped)
+        Written {
+            beta: messages::beta(&body),
+            body: Value::Object(body).to_string().into(),
+            dropped,
+        }
     }
+}
+
+/// A request as an upstream reads it.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) body: Bytes,
+    /// The names of what had no place.
+    pub(crate) dropped: Vec<String>,
+    /// The name of what Anthropic has to be told in a header that the body makes use of.
+    pub(crate) beta: Option<&'static str>,
 }
 
 /// The way back: from an upstream's protocol to its caller's.

@@ -3,9 +3,14 @@
 use std::collections::HashMap;
 
 use entity::Protocol;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::neutral::{Kind, Request, Tool};
+use super::{
+    messages,
+    neutral::{Format, Kind, Request, Tool},
+    target::Traits,
+};
 
 /// The longest name that all providers take.
 const LONGEST: usize = 64;
@@ -25,6 +30,15 @@ pub(crate) struct Declared {
 pub(crate) struct Names {
     flat: HashMap<(Option<String>, String), String>,
     declared: HashMap<String, Declared>,
+    output: Option<Output>,
+}
+
+/// A tool that no caller declared: its input is the answer's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    pub(crate) name: String,
+    /// The answer was put into `value`, for a tool takes objects only.
+    pub(crate) wrapped: bool,
 }
 
 impl Names {
@@ -45,6 +59,31 @@ impl Names {
             names.add(tool, flat, upstream);
         }
         names
+    }
+
+    /// With a tool for the answer, where the upstream's model takes no other word for its form.
+    pub(crate) fn with_output(mut self, request: &Request, traits: Traits) -> Self {
+        if let Format::Schema(given) = &request.format
+            && messages::answers_by_tool(request, traits)
+        {
+            let mut name = "json_output".to_owned();
+            while self.declared.contains_key(&name) {
+                name.push('_');
+            }
+            let wrapped = given.schema.as_object().is_none_or(|schema| {
+                let other = |kind: &Value| *kind != "object";
+                super::schema::is_union(schema)
+                    || schema.contains_key("$ref")
+                    || schema.get("type").is_some_and(other)
+            });
+            self.output = Some(Output { name, wrapped });
+        }
+        self
+    }
+
+    /// The tool for the answer.
+    pub(crate) fn output(&self) -> Option<&Output> {
+        self.output.as_ref()
     }
 
     fn add(&mut self, tool: &Tool, flat: String, upstream: Protocol) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::{compact::Compaction, reject::Reject};
+use super::{compact::Compaction, mark::Lasting, reject::Reject};
 
 /// What a caller asks of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,7 +10,7 @@ pub(crate) struct Request {
     /// Instructions before the first turn, in order.
     pub(crate) system: Vec<String>,
     /// How many of these stand before each mark of a prompt cache.
-    pub(crate) system_marks: Vec<usize>,
+    pub(crate) system_marks: Vec<(usize, Lasting)>,
     pub(crate) turns: Vec<Turn>,
     pub(crate) tools: Vec<Tool>,
     /// The provider's own search, asked for as a tool.
@@ -34,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) streamed: bool,
     /// Whether not an answer is asked for but a summary of what was said.
     pub(crate) compaction: Option<Compaction>,
+    /// Fields that chat and responses have in common and nobody else has.
+    pub(crate) shared: serde_json::Map<String, Value>,
     /// Fields that a Responses answer repeats.
     pub(crate) echo: serde_json::Map<String, Value>,
     /// What this gateway cannot carry anywhere, by its name in the request.
@@ -67,7 +69,7 @@ pub(crate) enum Part {
     Call(Call),
     Result(CallResult),
     /// All up to the part before it is worth keeping in the provider's prompt cache. It says nothing itself.
-    CacheMark,
+    CacheMark(Lasting),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +157,7 @@ pub(crate) struct Tool {
     pub(crate) strict: Option<bool>,
     pub(crate) grammar: Option<Grammar>,
     /// All tools up to this one are worth keeping in the provider's prompt cache.
-    pub(crate) cache_mark: bool,
+    pub(crate) cache_mark: Option<Lasting>,
 }
 
 /// What a custom tool's input must look like.
@@ -334,6 +336,27 @@ impl Tool {
     }
 }
 
+impl Part {
+    /// The text of instructions, whose parts can be nothing else.
+    fn joined(parts: &[Self]) -> String {
+        let texts = parts.iter().filter_map(|part| match part {
+            Self::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// With the mark that was given with it. An empty text will not be there to be marked.
+    pub(crate) fn marked(self, given: &Value) -> Vec<Self> {
+        let is_blank =
+            matches!(&self, Self::Text(text) | Self::Refusal(text) if text.trim().is_empty());
+        let mark = Lasting::read(given).filter(|_| !is_blank);
+        let mut parts = vec![self];
+        parts.extend(mark.map(Self::CacheMark));
+        parts
+    }
+}
+
 impl Turn {
     pub(crate) fn new(role: Role, parts: Vec<Part>) -> Self {
         Self { role, parts }
@@ -341,6 +364,37 @@ impl Turn {
 }
 
 impl Request {
+    /// Reads instructions before the first turn. Texts of one message are told apart where a mark stands between them.
+    pub(crate) fn add_system(&mut self, parts: &[Part]) {
+        for said in parts.split_inclusive(|part| matches!(part, Part::CacheMark(_))) {
+            self.system.push(Part::joined(said));
+            if let Some(Part::CacheMark(lasting)) = said.last() {
+                self.system_marks.push((self.system.len(), *lasting));
+            }
+        }
+    }
+
+    /// Adds instructions in the middle of the conversation, which are marked at their end.
+    pub(crate) fn add_reminder(&mut self, parts: &[Part]) {
+        let mut said = vec![Part::Text(Part::joined(parts))];
+        let mut marks = parts
+            .iter()
+            .filter(|part| matches!(part, Part::CacheMark(_)));
+        said.extend(marks.next_back().cloned());
+        self.turns.push(Turn::new(Role::System, said));
+    }
+
+    /// Takes the marks out of a tool's result: results of one turn are put in order, and a mark would not move with its
+    /// own.
+    pub(crate) fn unmarked(&mut self, mut parts: Vec<Part>, field: String) -> Vec<Part> {
+        let all = parts.len();
+        parts.retain(|part| !matches!(part, Part::CacheMark(_)));
+        if parts.len() < all {
+            self.dropped.push(field);
+        }
+        parts
+    }
+
     /// Whether the choice of tools leaves this one to be called.
     pub(crate) fn allows(&self, tool: &Tool) -> bool {
         match &self.choice {

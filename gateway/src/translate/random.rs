@@ -23,7 +23,8 @@ fn item() -> impl Strategy<Value = Item> {
         words().prop_map(|text| Item::Thought { text, opaque: None }),
         words().prop_map(|text| Item::Text {
             text,
-            citations: Vec::new()
+            citations: Vec::new(),
+            likely: Vec::new(),
         }),
         ("[a-z_]{1,9}", words()).prop_map(|(name, text)| {
             Item::Call(Call {
@@ -183,21 +184,21 @@ fn try_all(client: Protocol, body: &[u8]) {
 }
 
 fn write_any(request: &Request, upstream: Protocol) {
-    let names = super::Names::of(request, upstream);
     let carriers = super::carrier::tests::carriers("x");
-    for model in ["M", "claude-sonnet-4-5", "kimi-k2"] {
+    for model in ["M", "claude-sonnet-4-5", "claude-sonnet-4", "kimi-k2"] {
+        let traits = super::Traits::of(upstream, model, &std::collections::BTreeSet::new());
+        let names = super::Names::of(request, upstream).with_output(request, traits);
         let target = super::Target {
             protocol: upstream,
             model,
             default_output: 32_000,
             most_output: Some(64_000),
             streamed: request.streamed,
-            traits: super::Traits::of(upstream, model, &std::collections::BTreeSet::new()),
+            traits,
             carriers: &carriers,
             names: &names,
         };
-        let (body, _) = request.write(&target);
-        serde_json::from_slice::<Value>(&body).expect("JSON");
+        serde_json::from_slice::<Value>(&request.write(&target).body).expect("JSON");
     }
 }
 

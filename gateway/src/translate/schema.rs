@@ -23,6 +23,20 @@ pub(super) fn tidy(schema: Option<&Value>) -> Value {
     schema
 }
 
+/// An object that has a schema for its only field `value`. What the schema refers to stays at the root.
+pub(super) fn wrapped(mut schema: Value) -> Value {
+    let mut outer = json!({"type": "object", "properties": {}, "required": ["value"]});
+    if let Value::Object(map) = &mut schema {
+        for word in ["$defs", "definitions"] {
+            if let Some(named) = map.shift_remove(word) {
+                outer[word] = named;
+            }
+        }
+    }
+    outer["properties"]["value"] = schema;
+    outer
+}
+
 /// Whether the root is a choice between schemas, which Messages does not take.
 pub(super) fn is_union(map: &Map<String, Value>) -> bool {
     ["oneOf", "anyOf", "allOf"]
@@ -42,6 +56,15 @@ fn clean(schema: &mut Value) {
     }
     if map.get("default").is_some_and(Value::is_null) {
         map.shift_remove("default");
+    }
+    // Classes of letters, which `OpenAI` does not know.
+    let has_classes = |pattern: &str| ["\\p{", "\\P{"].iter().any(|word| pattern.contains(word));
+    if map
+        .get("pattern")
+        .and_then(Value::as_str)
+        .is_some_and(has_classes)
+    {
+        map.shift_remove("pattern");
     }
     if map.get("type").is_some_and(|kind| kind == "object")
         && !map.contains_key("properties")
@@ -95,6 +118,38 @@ pub(super) fn allows_strict(schema: &Value) -> bool {
     let mut copy = map.clone();
     each_below(&mut copy, &mut |below| fine &= allows_strict(below));
     fine
+}
+
+/// Forms of text that `OpenAI` takes in a strict schema.
+const FORMATS: [&str; 9] = [
+    "date-time",
+    "time",
+    "date",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "uuid",
+];
+
+/// Without the forms of text that `OpenAI` refuses in strict schemas.
+pub(super) fn with_known_formats(schema: &Value) -> Value {
+    fn strip(schema: &mut Value) {
+        let Value::Object(map) = schema else { return };
+        let unknown = |format: &str| !FORMATS.contains(&format);
+        if map
+            .get("format")
+            .and_then(Value::as_str)
+            .is_some_and(unknown)
+        {
+            map.shift_remove("format");
+        }
+        each_below(map, &mut strip);
+    }
+    let mut schema = schema.clone();
+    strip(&mut schema);
+    schema
 }
 
 /// Without the bounds that Messages refuses in strict schemas.

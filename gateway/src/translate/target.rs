@@ -29,6 +29,10 @@ pub(crate) struct Target<'a> {
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a model"
+)]
 pub(crate) struct Traits {
     pub(crate) thinking: Thinking,
     /// Takes temperature and its like.
@@ -36,6 +40,12 @@ pub(crate) struct Traits {
     pub(crate) most_effort: Effort,
     /// Wants its thoughts back with its calls.
     pub(crate) echoes: bool,
+    /// Is served by Anthropic itself, which says what becomes of thoughts that are bound to what went before them.
+    pub(crate) binds: bool,
+    /// Takes a schema for its answer.
+    pub(crate) formats: bool,
+    /// Takes words of the system in the middle of a conversation.
+    pub(crate) interjects: bool,
     /// Knows chat as it was at first: `max_tokens`, and none of the later fields.
     pub(crate) is_plain: bool,
 }
@@ -90,6 +100,11 @@ impl Traits {
             echoes: ["deepseek", "kimi", "mimo"]
                 .iter()
                 .any(|vendor| name.contains(vendor)),
+            binds: false,
+            formats: protocol != Protocol::Messages
+                || has("native_structured_output")
+                || formats_by_name(&name),
+            interjects: has("mid_conversation_system"),
             is_plain: PLAIN.iter().any(|family| name.contains(family)),
         }
     }
@@ -116,23 +131,38 @@ fn is_openai_reasoner(name: &str) -> bool {
 
 /// Models before Claude 4.6 think within a budget, those before 3.7 not at all; what is unknown is taken for new.
 fn by_name(name: &str) -> Thinking {
-    let Some(rest) = name.split("claude-").nth(1) else {
-        return Thinking::Adaptive;
-    };
+    if ["gpt-3", "gpt-4", "chatgpt-4"]
+        .iter()
+        .any(|old| name.starts_with(old))
+    {
+        return Thinking::Never;
+    }
+    match version(name) {
+        Some((0..=2, _) | (3, 0..=6)) => Thinking::Never,
+        Some((3, _) | (4, 0..=5)) => Thinking::Budget,
+        _ => Thinking::Adaptive,
+    }
+}
+
+/// Models before Claude 4.5 take no schema for their answer, nor do those of vendors who speak the protocol at second
+/// hand.
+fn formats_by_name(name: &str) -> bool {
+    let is_old = version(name).is_some_and(|version| version < (4, 5));
+    !is_old && !PLAIN.iter().any(|family| name.contains(family))
+}
+
+/// The version in a name of Claude.
+fn version(name: &str) -> Option<(u32, u32)> {
+    let rest = name.split("claude-").nth(1)?;
     let digits: Vec<u32> = rest
         .split(['-', '.', '@', ':'])
         .filter_map(|piece| piece.parse().ok())
         .take(2)
         .collect();
-    let version = match digits.as_slice() {
-        [major, minor] if *minor < 100 => (*major, *minor),
-        [major, ..] => (*major, 0),
-        [] => return Thinking::Adaptive,
-    };
-    match version {
-        (0..=2, _) | (3, 0..=6) => Thinking::Never,
-        (3, _) | (4, 0..=5) => Thinking::Budget,
-        _ => Thinking::Adaptive,
+    match digits.as_slice() {
+        [major, minor] if *minor < 100 => Some((*major, *minor)),
+        [major, ..] => Some((*major, 0)),
+        [] => None,
     }
 }
 
@@ -166,6 +196,7 @@ mod tests {
             ("anthropic/claude-sonnet-4-5-20250929", &[], Budget, true),
             ("claude-sonnet-4-20250514", &[], Budget, true),
             ("claude-3-5-haiku-20241022", &[], Never, true),
+            ("gpt-4o-mini", &[], Never, true),
             ("claude-x", &["reasoning"], Budget, true),
             ("claude-x", &["vision"], Never, true),
             (

@@ -7,6 +7,7 @@ use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opening, Reason},
         lenient,
+        logprob::{self, Likely},
         neutral::{Call, Kind},
     },
     wire::usage,
@@ -24,6 +25,8 @@ pub(in crate::translate) struct Reader {
     /// Open text, thought or refusal.
     open: Option<(usize, Opening)>,
     calls: Vec<OpenCall>,
+    /// How likely the tokens were whose text comes next.
+    likely: Vec<Likely>,
     finish: Option<String>,
     usage: Option<billing::rating::Tokens>,
 }
@@ -32,6 +35,8 @@ pub(in crate::translate) struct Reader {
 #[derive(Debug)]
 struct OpenCall {
     index: Option<u64>,
+    /// The upstream's own id for it.
+    given: Option<String>,
     item: usize,
     call: Call,
     opened: bool,
@@ -57,6 +62,8 @@ struct PlainChoice {
     delta: PlainDelta,
     #[serde(default, rename = "finish_reason")]
     _finish_reason: Option<()>,
+    #[serde(default, rename = "logprobs")]
+    _logprobs: Option<()>,
 }
 
 /// What a vendor adds of its own is for the thorough reading.
@@ -116,6 +123,7 @@ impl Reader {
             if index != 0 {
                 continue;
             }
+            self.likely = likely(choice);
             if let Some(delta) = choice.get("delta").and_then(Value::as_object) {
                 self.delta(delta, out);
             }
@@ -160,14 +168,11 @@ impl Reader {
         if let Some(refusal) = delta.get("refusal").and_then(Value::as_str) {
             self.say(Opening::Refusal, refusal.to_owned(), out);
         }
-        let citations = delta.get("annotations").and_then(Value::as_array);
-        for citation in citations.into_iter().flatten() {
-            if let (Some((item, Opening::Text)), Some(found)) =
-                (&self.open, Citation::read(citation))
-            {
-                out.push(Event::Cite(*item, found));
-            }
+        let likely = std::mem::take(&mut self.likely);
+        if let (Some((item, Opening::Text)), false) = (&self.open, likely.is_empty()) {
+            out.push(Event::Likely(*item, likely));
         }
+        self.cite(delta, out);
         let calls = delta.get("tool_calls").and_then(Value::as_array);
         for call in calls.into_iter().flatten() {
             self.call(call, out);
@@ -175,6 +180,17 @@ impl Reader {
         if let Some(function) = delta.get("function_call") {
             let call = serde_json::json!({"index": 0, "id": "call_0", "function": function});
             self.call(&call, out);
+        }
+    }
+
+    fn cite(&mut self, delta: &Map<String, Value>, out: &mut Vec<Event>) {
+        let citations = delta.get("annotations").and_then(Value::as_array);
+        for citation in citations.into_iter().flatten() {
+            if let (Some((item, Opening::Text)), Some(found)) =
+                (&self.open, Citation::read(citation))
+            {
+                out.push(Event::Cite(*item, found));
+            }
         }
     }
 
@@ -192,6 +208,10 @@ impl Reader {
             self.open = Some((item, opening));
             item
         };
+        let tells = matches!(self.open, Some((_, Opening::Text))) && !self.likely.is_empty();
+        if tells {
+            out.push(Event::Likely(item, std::mem::take(&mut self.likely)));
+        }
         out.push(Event::Delta(item, text));
     }
 
@@ -213,11 +233,7 @@ impl Reader {
             .get("id")
             .and_then(Value::as_str)
             .filter(|id| !id.is_empty());
-        let known = self.calls.iter().position(|known| match (index, id) {
-            (Some(index), _) => known.index == Some(index),
-            (None, Some(id)) => known.call.id == id,
-            (None, None) => false,
-        });
+        let known = self.known(piece, index, id);
         let place = match (known, index, id) {
             (Some(place), _, _) => place,
             // Without either, more of the last one.
@@ -225,6 +241,7 @@ impl Reader {
             _ => {
                 self.close(out);
                 let item = self.fresh();
+                let given = id;
                 let repeated =
                     id.is_some_and(|id| self.calls.iter().any(|known| known.call.id == id));
                 let id = id
@@ -232,6 +249,7 @@ impl Reader {
                     .map_or_else(|| format!("call_{item}"), str::to_owned);
                 self.calls.push(OpenCall {
                     index,
+                    given: given.map(str::to_owned),
                     item,
                     call: Call {
                         id,
@@ -262,6 +280,28 @@ impl Reader {
             _ => String::new(),
         };
         open.take(&args, out);
+    }
+
+    /// The call that a piece belongs to. Some upstreams give all their calls one index, and others each piece an id of its
+    /// own: another id begins another call where a name comes with it.
+    fn known(&self, piece: &Value, index: Option<u64>, id: Option<&str>) -> Option<usize> {
+        let Some(index) = index else {
+            let id = id?;
+            return self.calls.iter().position(|known| known.call.id == id);
+        };
+        let of_index = |known: &OpenCall| known.index == Some(index);
+        if let Some(id) = id
+            && let Some(place) = self
+                .calls
+                .iter()
+                .position(|known| of_index(known) && known.given.as_deref() == Some(id))
+        {
+            return Some(place);
+        }
+        let last = self.calls.iter().rposition(of_index)?;
+        let known = self.calls.get(last)?;
+        let is_another = id.is_some() && known.given.is_some() && known.opened && names(piece);
+        (!is_another).then_some(last)
     }
 
     fn finish(&mut self, out: &mut Vec<Event>) {
@@ -314,7 +354,8 @@ fn names(piece: &Value) -> bool {
     ["function", "custom"].iter().any(|kind| {
         piece
             .get(*kind)
-            .is_some_and(|body| body.get("name").is_some_and(Value::is_string))
+            .and_then(|body| body.get("name")?.as_str())
+            .is_some_and(|name| !name.is_empty())
     })
 }
 
@@ -333,6 +374,12 @@ fn thoughts(message: &Map<String, Value>) -> Vec<&str> {
         .flatten()
         .filter_map(|detail| detail.get("text")?.as_str())
         .collect()
+}
+
+/// How likely the tokens of the text were.
+fn likely(choice: &Value) -> Vec<Likely> {
+    let told = choice.get("logprobs");
+    logprob::read(told.and_then(|told| told.get("content")))
 }
 
 /// Why the answer ended. Some vendors send an empty text with every chunk until it does.
@@ -371,6 +418,7 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
             .get("usage")
             .and_then(|reported| usage::openai(reported).ok().flatten()),
         started: true,
+        likely: likely(choice),
         ..Reader::default()
     };
     let mut out = vec![Event::Start(None)];
@@ -419,6 +467,77 @@ mod tests {
             assert!(serde_json::from_str::<Plain>(&thorough).is_err());
             assert_eq!(one, other, "{delta}");
             assert_eq!(one.first(), Some(&Event::Start(None)));
+        }
+    }
+
+    #[test]
+    fn calls_that_share_an_index_are_told_apart_by_their_ids() {
+        let piece = |id: &str, name: &str, args: &str| {
+            let mut piece = serde_json::json!({"index": 0, "function": {"arguments": args}});
+            if !id.is_empty() {
+                piece["id"] = id.into();
+            }
+            if !name.is_empty() {
+                piece["function"]["name"] = name.into();
+            }
+            piece
+        };
+        // Pieces of calls, and the calls they are.
+        let table = [
+            (
+                vec![
+                    piece("a", "f", ""),
+                    piece("", "", "{\"x\""),
+                    piece("", "", ":1}"),
+                    piece("b", "g", "{\"y\""),
+                    piece("a", "", ""),
+                    piece("b", "", ":2}"),
+                ],
+                vec![("a", "f", "{\"x\":1}"), ("b", "g", "{\"y\":2}")],
+            ),
+            (
+                vec![piece("a", "f", "{}"), piece("b", "f", "{}")],
+                vec![("a", "f", "{}"), ("b", "f", "{}")],
+            ),
+            // An id of its own for each piece is one call; so is a name that comes after its id.
+            (
+                vec![
+                    piece("a", "f", "{\"x\""),
+                    piece("b", "", ":1"),
+                    piece("c", "", "}"),
+                ],
+                vec![("a", "f", "{\"x\":1}")],
+            ),
+            (
+                vec![piece("a", "", ""), piece("b", "f", "{}")],
+                vec![("a", "f", "{}")],
+            ),
+        ];
+
+        for (pieces, calls) in table {
+            let mut reader = Reader::default();
+            let mut all = crate::translate::answer::Collector::default();
+            let mut out = Vec::new();
+            for piece in &pieces {
+                let chunk = serde_json::json!({"choices": [{"delta": {"tool_calls": [piece]}}]});
+                reader.read(chunk.to_string().as_bytes(), &mut out);
+            }
+            reader.read(b"[DONE]", &mut out);
+            for event in out {
+                all.add(event);
+            }
+            let answer = all.finish().expect("ended").expect("well");
+            let found: Vec<(&str, &str, &str)> = answer
+                .items
+                .iter()
+                .filter_map(|item| match item {
+                    crate::translate::answer::Item::Call(call) => {
+                        Some((&*call.id, &*call.name, &*call.args))
+                    }
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(found, calls, "{pieces:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::translate::{
+    mark::Lasting,
     media,
     neutral::{
         Audio, Call, CallResult, Choice, Effort, File, Format, Grammar, Image, Kind, Part,
@@ -12,12 +13,13 @@ use crate::translate::{
 };
 
 /// Fields that no other protocol has.
-const LOST: [&str; 5] = [
-    "prediction",
+const LOST: [&str; 1] = ["prediction"];
+
+/// Fields that responses have under the same names.
+const SHARED: [&str; 3] = [
     "moderation",
     "prompt_cache_options",
     "prompt_cache_retention",
-    "store",
 ];
 
 /// Reads a request.
@@ -52,9 +54,15 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         cache_key: owned(body, "prompt_cache_key"),
         streamed: body.get("stream") == Some(&Value::Bool(true)),
         web_search: web_search(body),
+        shared: SHARED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), set(body, name)?.clone())))
+            .collect(),
         dropped: LOST
             .iter()
             .filter(|name| set(body, name).is_some())
+            // What is kept by nobody is missed by whoever asked for it.
+            .chain((body.get("store") == Some(&Value::Bool(true))).then_some(&"store"))
             .map(|name| (*name).to_owned())
             .collect(),
         ..Request::default()
@@ -143,12 +151,9 @@ fn read_message(
         "system" | "developer" => {
             let said = parts(content, at)?;
             if request.turns.is_empty() {
-                read_system(request, &said);
+                request.add_system(&said);
             } else {
-                let marked = said.contains(&Part::CacheMark);
-                let mut parts = vec![Part::Text(joined(&said))];
-                parts.extend(marked.then_some(Part::CacheMark));
-                request.turns.push(Turn::new(Role::System, parts));
+                request.add_reminder(&said);
             }
         }
         "user" => {
@@ -176,22 +181,8 @@ fn read_message(
     Ok(())
 }
 
-/// Instructions before the first turn. Texts of one message are told apart where a mark stands between them.
-fn read_system(request: &mut Request, parts: &[Part]) {
-    for said in parts.split_inclusive(|part| *part == Part::CacheMark) {
-        request.system.push(joined(said));
-        if said.last() == Some(&Part::CacheMark) {
-            request.system_marks.push(request.system.len());
-        }
-    }
-}
-
-fn add_result(request: &mut Request, at: &str, call: String, mut parts: Vec<Part>) {
-    // The results of one turn are put in order, and a mark would not move with its own.
-    if parts.contains(&Part::CacheMark) {
-        request.dropped.push(format!("{at}.content.cache_control"));
-        parts.retain(|part| *part != Part::CacheMark);
-    }
+fn add_result(request: &mut Request, at: &str, call: String, parts: Vec<Part>) {
+    let parts = request.unmarked(parts, format!("{at}.content.cache_control"));
     let result = CallResult {
         call,
         parts,
@@ -264,15 +255,6 @@ fn read_call(call: &Value, at: &str) -> Result<Call, Reject> {
     })
 }
 
-/// The text of instructions, whose parts can be nothing else.
-fn joined(parts: &[Part]) -> String {
-    let texts = parts.iter().filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        _ => None,
-    });
-    texts.collect::<Vec<_>>().join("\n\n")
-}
-
 fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
     if let Value::String(text) = content {
         return Ok(vec![Part::Text(text.clone())]);
@@ -281,22 +263,9 @@ fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
     let mut parts = Vec::new();
     for (index, given) in list(Some(content), &at)?.iter().enumerate() {
         let part = read_part(given, format!("{at}[{index}]"))?;
-        // An empty text will not be there to be marked.
-        let is_blank =
-            matches!(&part, Part::Text(text) | Part::Refusal(text) if text.trim().is_empty());
-        parts.push(part);
-        if !is_blank && is_marked(given) {
-            parts.push(Part::CacheMark);
-        }
+        parts.extend(part.marked(given));
     }
     Ok(parts)
-}
-
-/// Whether a part or a tool ends what its caller wants cached, in either provider's words.
-fn is_marked(given: &Value) -> bool {
-    ["cache_control", "prompt_cache_breakpoint"]
-        .iter()
-        .any(|name| given.get(*name).is_some_and(Value::is_object))
 }
 
 fn read_part(part: &Value, at: String) -> Result<Part, Reject> {
@@ -364,7 +333,8 @@ fn file_source(data: &str, at: &str) -> Result<Source, Reject> {
 fn tools(body: &Map<String, Value>, request: &mut Request) -> Result<(), Reject> {
     for (index, tool) in list(body.get("tools"), "tools")?.iter().enumerate() {
         let at = format!("tools[{index}]");
-        let cache_mark = is_marked(tool) || tool.get("function").is_some_and(is_marked);
+        let cache_mark =
+            Lasting::read(tool).or_else(|| tool.get("function").and_then(Lasting::read));
         let tool = object(tool, &at)?;
         match text(tool, "type") {
             Some("function") => {

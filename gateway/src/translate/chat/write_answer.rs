@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::translate::{
     answer::{Answer, Citation, Ending, Event, Item, Opening},
     fault,
+    logprob::{self, Likely},
     neutral::{Call, Kind},
     usage,
     voice::{Voice, event, finish_reason},
@@ -17,6 +18,8 @@ pub(in crate::translate) struct Writer {
     voice: Voice,
     items: Vec<(usize, Said)>,
     calls: usize,
+    /// Tokens whose text comes next.
+    likely: Vec<Likely>,
     /// The answer has text, so that a refusal need not be explained.
     has_text: bool,
     started: bool,
@@ -40,7 +43,7 @@ struct Chunk<'a, D> {
 struct Choice<'a, D> {
     index: u64,
     delta: D,
-    logprobs: (),
+    logprobs: Option<Value>,
     finish_reason: Option<&'a str>,
 }
 
@@ -69,6 +72,7 @@ impl Writer {
             voice,
             items: Vec::new(),
             calls: 0,
+            likely: Vec::new(),
             has_text: false,
             started: false,
         }
@@ -81,7 +85,9 @@ impl Writer {
             self.chunk(&json!({"role": "assistant", "content": ""}), None, out);
         }
         match step {
-            Event::Start(_) | Event::Opaque(..) | Event::Close(_) | Event::Search(_) => {}
+            Event::Start(_) | Event::Opaque(..) | Event::Search(_) => {}
+            Event::Likely(_, mut more) => self.likely.append(&mut more),
+            Event::Close(_) => self.tell_likely(out),
             Event::Open(item, opening) => self.open(item, opening, out),
             Event::Delta(item, text) => self.delta(item, &text, out),
             Event::Cite(_, citation) => {
@@ -124,7 +130,8 @@ impl Writer {
         match said {
             Said::Content => {
                 self.has_text = true;
-                self.chunk(&Text::Content(text), None, out);
+                let likely = std::mem::take(&mut self.likely);
+                self.chunk_with(&Text::Content(text), told(&likely), None, out);
             }
             Said::Refusal => {
                 self.has_text = true;
@@ -143,7 +150,16 @@ impl Writer {
         }
     }
 
+    /// Tells of tokens whose text did not come.
+    fn tell_likely(&mut self, out: &mut Vec<u8>) {
+        let likely = std::mem::take(&mut self.likely);
+        if !likely.is_empty() {
+            self.chunk_with(&Text::Content(""), told(&likely), None, out);
+        }
+    }
+
     fn end(&mut self, ending: &Ending, out: &mut Vec<u8>) {
+        self.tell_likely(out);
         if let Some(explanation) = ending.explanation.as_ref().filter(|_| !self.has_text) {
             self.chunk(&json!({"refusal": explanation}), None, out);
         }
@@ -159,6 +175,16 @@ impl Writer {
     }
 
     fn chunk(&self, delta: &impl Serialize, finish: Option<&str>, out: &mut Vec<u8>) {
+        self.chunk_with(delta, None, finish, out);
+    }
+
+    fn chunk_with(
+        &self,
+        delta: &impl Serialize,
+        logprobs: Option<Value>,
+        finish: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
         let chunk = Chunk {
             id: format_args!("chatcmpl-{}", self.voice.id),
             object: CHUNK,
@@ -167,7 +193,7 @@ impl Writer {
             choices: [Choice {
                 index: 0,
                 delta,
-                logprobs: (),
+                logprobs,
                 finish_reason: finish,
             }],
             usage: self.voice.usage_asked.then_some(()),
@@ -178,6 +204,12 @@ impl Writer {
     fn envelope(&self) -> Map<String, Value> {
         head(&self.voice, CHUNK)
     }
+}
+
+/// The field of a choice that tells how likely its tokens were.
+fn told(likely: &[Likely]) -> Option<Value> {
+    let content = (!likely.is_empty()).then(|| logprob::list(likely))?;
+    Some(json!({"content": content, "refusal": null}))
 }
 
 fn head(voice: &Voice, object: &str) -> Map<String, Value> {
@@ -214,12 +246,18 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
     let mut refusal = String::new();
     let mut calls = Vec::new();
     let mut annotations = Vec::new();
+    let mut tokens = Vec::new();
     for item in &answer.items {
         match item {
             Item::Thought { text, .. } => thoughts.push_str(text),
             Item::Refusal(text) => refusal.push_str(text),
             Item::Call(call) => calls.push(call_value(call)),
-            Item::Text { citations, .. } => annotations.extend(citations.iter().map(annotation)),
+            Item::Text {
+                citations, likely, ..
+            } => {
+                annotations.extend(citations.iter().map(annotation));
+                tokens.extend_from_slice(likely);
+            }
             Item::Search(_) | Item::Compaction(_) => {}
         }
     }
@@ -242,7 +280,7 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
     let mut body = head(voice, "chat.completion");
     body.insert(
         "choices".to_owned(),
-        json!([{"index": 0, "message": message, "logprobs": null,
+        json!([{"index": 0, "message": message, "logprobs": told(&tokens),
                 "finish_reason": finish_reason(answer.ending.reason)}]),
     );
     let tokens = answer.ending.usage.unwrap_or_default();

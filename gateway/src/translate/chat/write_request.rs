@@ -178,7 +178,7 @@ fn content_part(part: &Part) -> Option<Value> {
         Part::File(file) => Some(file_part(file)),
         Part::Audio(audio) => Some(json!({"type": "input_audio",
             "input_audio": {"data": audio.data, "format": audio.format}})),
-        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark => None,
+        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark(_) => None,
     }
 }
 
@@ -210,8 +210,11 @@ fn assistant(turn: &Turn, target: &Target<'_>) -> Value {
             Part::Text(text) | Part::Refusal(text) => texts.push(text.as_str()),
             Part::Call(given) => calls.push(call(given, target)),
             Part::Thought(thought) => thoughts.extend(readable(thought, target)),
-            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) | Part::CacheMark => {
-            }
+            Part::Image(_)
+            | Part::File(_)
+            | Part::Audio(_)
+            | Part::Result(_)
+            | Part::CacheMark(_) => {}
         }
     }
     let mut message = json!({"role": "assistant", "content": null});
@@ -350,6 +353,6 @@ mod tests {
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Chat),
         };
-        serde_json::from_slice(&request.write(&target).0).expect("JSON")
+        serde_json::from_slice(&request.write(&target).body).expect("JSON")
     }
 }

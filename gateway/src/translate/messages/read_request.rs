@@ -78,6 +78,7 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         dropped: LOST
             .iter()
             .filter(|name| set(body, name).is_some())
+            .chain((text(body, "speed") == Some("fast")).then_some(&"speed"))
             .map(|name| (*name).to_owned())
             .collect(),
         ..Request::default()

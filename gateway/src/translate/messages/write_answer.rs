@@ -95,7 +95,7 @@ impl Writer {
                     self.go_on(out);
                 }
             }
-            Event::Cite(..) | Event::Search(_) => {}
+            Event::Cite(..) | Event::Likely(..) | Event::Search(_) => {}
             Event::End(ending) => self.end(&ending, out),
         }
     }

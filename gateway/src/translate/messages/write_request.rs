@@ -2,27 +2,27 @@
 
 use serde_json::{Map, Value, json};
 
-use super::write_thinking::{self, Plan};
+use super::{
+    write_format,
+    write_thinking::{self, Plan},
+};
 use crate::translate::{
     answer::Opaque,
+    mark::Marks,
     names::digest,
     neutral::{
-        Call, CallResult, Choice, File, Format, Image, Kind, Part, Request, Role, Source, Tool,
-        Turn, WebSearch,
+        Call, CallResult, Choice, File, Image, Kind, Part, Request, Role, Source, Tool, Turn,
+        WebSearch,
     },
     schema,
     target::Target,
     turns::in_order,
 };
 
-/// What asks a model for JSON that has no schema.
-const JSON_ONLY: &str = "Reply with one JSON object only.";
 /// The word of a user who has none, where the protocol wants one.
 const FILLER: &str = ".";
 /// What makes a model go on where the conversation ends with its own words.
 const GO_ON: &str = "Continue.";
-/// Marks of a prompt cache that one request may hold.
-const MOST_MARKS: usize = 4;
 /// The longest id of a user.
 const LONGEST_USER: usize = 64;
 
@@ -32,9 +32,9 @@ pub(in crate::translate) fn write(
     target: &Target<'_>,
     dropped: &mut Vec<String>,
 ) -> Map<String, Value> {
-    let turns = turns(request);
+    let turns = turns(request, target);
     let max_tokens = target.output_limit(request);
-    let plan = write_thinking::plan(request, target, &turns, max_tokens);
+    let plan = write_thinking::plan(request, target, &turns, max_tokens).bound(&turns, target);
 
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
@@ -46,7 +46,7 @@ pub(in crate::translate) fn write(
     put("max_tokens", Some(max_tokens.into()));
     let mut marks = Marks::default();
     let tools = tools(request, target, &mut marks);
-    put("system", system(request, &plan, &mut marks));
+    put("system", system(request, target, &plan, &mut marks));
     let messages: Vec<Value> = turns
         .iter()
         .map(|turn| message(turn, target, &mut marks))
@@ -61,7 +61,7 @@ pub(in crate::translate) fn write(
         put("tools", Some(tools.into()));
     }
     put("thinking", plan.thinking.clone());
-    put("output_config", output_config(request, &plan));
+    put("output_config", output_config(request, target, &plan));
     sampling(request, target, &plan, &mut put, dropped);
     let stops: Vec<&String> = request
         .stop
@@ -85,31 +85,19 @@ pub(in crate::translate) fn write(
         ("metadata", request.metadata.is_some()),
         ("prompt_cache_key", request.cache_key.is_some()),
         ("verbosity", request.verbosity.is_some()),
+        (
+            "service_tier",
+            request
+                .tier
+                .as_deref()
+                .is_some_and(|word| tier(word).is_none()),
+        ),
     ] {
         if given {
             dropped.push(name.to_owned());
         }
     }
     body
-}
-
-/// Counts marks of the prompt cache, of which a request may hold a few.
-#[derive(Debug, Default)]
-struct Marks {
-    set: usize,
-    refused: bool,
-}
-
-impl Marks {
-    /// Marks a block or a tool.
-    fn set(&mut self, block: &mut Value) {
-        if self.set < MOST_MARKS {
-            self.set += 1;
-            block["cache_control"] = json!({"type": "ephemeral"});
-        } else {
-            self.refused = true;
-        }
-    }
 }
 
 fn sampling(
@@ -177,19 +165,17 @@ fn user_id(user: &str) -> String {
 }
 
 /// One block, or one up to each mark and one for the rest.
-fn system(request: &Request, plan: &Plan, marks: &mut Marks) -> Option<Value> {
+fn system(request: &Request, target: &Target<'_>, plan: &Plan, marks: &mut Marks) -> Option<Value> {
     let mut rest = request.system.clone();
-    if request.format == Format::Json {
-        rest.push(JSON_ONLY.to_owned());
-    }
+    rest.extend(write_format::line(request, target));
     rest.extend(plan.hint.clone());
     let mut blocks = Vec::new();
     let mut said = 0;
-    for mark in &request.system_marks {
+    for (mark, lasting) in &request.system_marks {
         let after = rest.split_off((mark - said).min(rest.len()));
         said = *mark;
         if let Some(mut block) = system_block(&rest) {
-            marks.set(&mut block);
+            marks.set(&mut block, *lasting);
             blocks.push(block);
         }
         rest = after;
@@ -207,23 +193,24 @@ fn system_block(texts: &[String]) -> Option<Value> {
     (!texts.is_empty()).then(|| json!({"type": "text", "text": texts.join("\n\n")}))
 }
 
-fn output_config(request: &Request, plan: &Plan) -> Option<Value> {
+fn output_config(request: &Request, target: &Target<'_>, plan: &Plan) -> Option<Value> {
     let mut config = Map::new();
     if let Some(effort) = plan.effort {
         config.insert("effort".to_owned(), effort.word().into());
     }
-    if let Format::Schema(given) = &request.format {
+    if let Some(given) = write_format::asked(request, target) {
         let format = json!({"type": "json_schema", "schema": given.schema});
         config.insert("format".to_owned(), format);
     }
     (!config.is_empty()).then(|| Value::Object(config))
 }
 
-/// The conversation: begun and ended by the user, words of the system among the user's.
-fn turns(request: &Request) -> Vec<Turn> {
+/// The conversation: begun by the user and not ended by the model, words of the system among the user's where the model
+/// takes them nowhere else.
+fn turns(request: &Request, target: &Target<'_>) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     for mut turn in in_order(&request.turns) {
-        if turn.role == Role::System {
+        if turn.role == Role::System && !target.traits.interjects {
             turn.role = Role::User;
             for part in &mut turn.parts {
                 if let Part::Text(text) = part {
@@ -237,10 +224,7 @@ fn turns(request: &Request) -> Vec<Turn> {
         }
     }
     let user = |text: &str| Turn::new(Role::User, vec![Part::Text(text.to_owned())]);
-    if turns
-        .first()
-        .is_none_or(|turn| turn.role == Role::Assistant)
-    {
+    if turns.first().is_none_or(|turn| turn.role != Role::User) {
         turns.insert(0, user(FILLER));
     }
     if turns
@@ -253,10 +237,10 @@ fn turns(request: &Request) -> Vec<Turn> {
 }
 
 fn message(turn: &Turn, target: &Target<'_>, marks: &mut Marks) -> Value {
-    let role = if turn.role == Role::Assistant {
-        "assistant"
-    } else {
-        "user"
+    let role = match turn.role {
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::System => "system",
     };
     if let [Part::Text(text)] = turn.parts.as_slice() {
         return json!({"role": role, "content": text});
@@ -264,7 +248,7 @@ fn message(turn: &Turn, target: &Target<'_>, marks: &mut Marks) -> Value {
     let mut blocks: Vec<Value> = Vec::new();
     for part in &turn.parts {
         match (part, blocks.last_mut()) {
-            (Part::CacheMark, Some(marked)) => marks.set(marked),
+            (Part::CacheMark(lasting), Some(marked)) => marks.set(marked, *lasting),
             _ => blocks.extend(block(part, target)),
         }
     }
@@ -292,7 +276,7 @@ fn block(part: &Part, target: &Target<'_>) -> Option<Value> {
         }
         Part::Call(call) => Some(tool_use(call, target)),
         Part::Result(result) => Some(tool_result(result, target)),
-        Part::Audio(_) | Part::CacheMark => None,
+        Part::Audio(_) | Part::CacheMark(_) => None,
     }
 }
 
@@ -366,13 +350,14 @@ fn tools(request: &Request, target: &Target<'_>, marks: &mut Marks) -> Vec<Value
     let declared = request.tools.iter().filter(|tool| request.allows(tool));
     let declare = |given: &Tool| {
         let mut declared = tool(given, target);
-        if given.cache_mark {
-            marks.set(&mut declared);
+        if let Some(lasting) = given.cache_mark {
+            marks.set(&mut declared, lasting);
         }
         declared
     };
     let mut tools: Vec<Value> = declared.map(declare).collect();
     tools.extend(request.web_search.as_ref().map(web_search));
+    tools.extend(write_format::tool(request, target));
     tools
 }
 
@@ -392,7 +377,7 @@ fn tool(tool: &Tool, target: &Target<'_>) -> Value {
         schema::tidy(tool.schema.as_ref())
     };
     if wrapped {
-        input = json!({"type": "object", "properties": {"value": input}, "required": ["value"]});
+        input = schema::wrapped(input);
     }
     if tool.strict == Some(true) && schema::allows_strict(&input) {
         declared["strict"] = true.into();
@@ -414,6 +399,9 @@ fn web_search(search: &WebSearch) -> Value {
 }
 
 fn choice(request: &Request, target: &Target<'_>, plan: &Plan) -> Option<Value> {
+    if let Some(choice) = write_format::choice(request, target) {
+        return Some(choice);
+    }
     let named = |name: &str| json!({"type": "tool", "name": name});
     let mut choice = match &request.choice {
         None if request.parallel == Some(false) => json!({"type": "auto"}),
@@ -442,6 +430,11 @@ mod tests {
 
     /// A request as a Messages upstream gets it, and what had no place in it.
     fn written(client: Protocol, body: &Value) -> (Value, Vec<String>) {
+        written_with(client, &[], body)
+    }
+
+    fn written_with(client: Protocol, words: &[&str], body: &Value) -> (Value, Vec<String>) {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
         let request = read(client, body.to_string().as_bytes()).expect("a good request");
         request.fits(Protocol::Messages).expect("it fits");
         let target = Target {
@@ -450,16 +443,13 @@ mod tests {
             default_output: 32_000,
             most_output: None,
             streamed: false,
-            traits: Traits::of(
-                Protocol::Messages,
-                "claude-sonnet-4-5",
-                &std::collections::BTreeSet::new(),
-            ),
+            traits: Traits::of(Protocol::Messages, "claude-sonnet-4-5", &words),
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Messages),
         };
-        let (body, dropped) = request.write(&target);
-        (serde_json::from_slice(&body).expect("JSON"), dropped)
+        let written = request.write(&target);
+        let body = serde_json::from_slice(&written.body).expect("JSON");
+        (body, written.dropped)
     }
 
     #[test]
@@ -498,6 +488,72 @@ mod tests {
             dropped,
             ["messages[3].content.cache_control", "cache_control"]
         );
+    }
+
+    #[test]
+    fn marks_of_a_responses_caller_last_as_long_as_the_upstream_can_keep_them() {
+        let said = |text: &str, ttl: &str| json!({"type": "input_text", "text": text, "prompt_cache_breakpoint": {"mode": "explicit", "ttl": ttl}});
+        let body = json!({"model": "M", "instructions": "zero", "input": [
+            {"role": "developer", "content": [said("one", "12h")]},
+            {"role": "user", "content": [said("two", "12h"), {"type": "input_text", "text": "three"}]},
+            {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "a", "output": [said("four", "30m")]},
+            {"role": "user", "content": [said("five", "30m"), said(" ", "30m")]},
+            {"role": "user", "content": [said("six", "12h")]},
+            {"role": "user", "content": [said("seven", "12h")]}]});
+
+        let (written, dropped) = written(Protocol::Responses, &body);
+
+        let text = |text: &str, mark: Value| {
+            let mut block = json!({"type": "text", "text": text});
+            if !mark.is_null() {
+                block["cache_control"] = mark;
+            }
+            block
+        };
+        let long = || json!({"type": "ephemeral", "ttl": "1h"});
+        let short = || json!({"type": "ephemeral"});
+        assert_eq!(written["system"], json!([text("zero\n\none", long())]));
+        let messages = &written["messages"];
+        assert_eq!(
+            messages[0]["content"],
+            json!([text("two", long()), text("three", Value::Null)])
+        );
+        // A long mark does not come after a short one, and there are four.
+        let last = messages[2]["content"].as_array().expect("blocks");
+        assert_eq!(
+            last[1..],
+            [
+                text("five", short()),
+                text("six", short()),
+                text("seven", Value::Null)
+            ]
+        );
+        assert_eq!(
+            dropped,
+            ["input[3].output.prompt_cache_breakpoint", "cache_control"]
+        );
+    }
+
+    #[test]
+    fn words_of_the_system_stay_where_they_are_with_a_model_that_takes_them_there() {
+        let body = json!({"model": "M", "messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "a"},
+            {"role": "developer", "content": "be brief"},
+            {"role": "user", "content": "and?"}]});
+
+        let (kept, _) = written_with(Protocol::Chat, &["mid_conversation_system"], &body);
+        let (wrapped, _) = written(Protocol::Chat, &body);
+
+        assert_eq!(
+            kept["messages"][2],
+            json!({"role": "system", "content": "be brief"})
+        );
+        assert_eq!(kept["messages"][3]["content"], "and?");
+        assert_eq!(wrapped["messages"].as_array().map(Vec::len), Some(3));
+        let reminder = wrapped["messages"][2]["content"][0]["text"].as_str();
+        assert!(reminder.is_some_and(|text| text.starts_with("<system-reminder>")));
     }
 
     #[test]

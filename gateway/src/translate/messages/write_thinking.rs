@@ -1,8 +1,9 @@
 //! How a model of the Messages protocol is told to think, which is another way for each generation.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::translate::{
+    answer::Opaque,
     neutral::{Choice, Effort, Part, Request, Role, Turn},
     target::{Target, Thinking},
 };
@@ -21,6 +22,53 @@ pub(super) struct Plan {
     pub(super) hint: Option<String>,
 }
 
+/// What Anthropic has to be told in a header before it reads what becomes of bound thoughts.
+const BINDING: &str = "thinking-binding-controls-2026-08-01";
+const BINDING_FIELD: &str = "block_binding";
+
+/// The header's name for what a body makes use of.
+pub(in crate::translate) fn beta(body: &Map<String, Value>) -> Option<&'static str> {
+    let bound = body
+        .get("thinking")
+        .and_then(|thinking| thinking.get(BINDING_FIELD));
+    bound.map(|_| BINDING)
+}
+
+impl Plan {
+    /// Where thoughts of earlier turns go back: one that does not fit what stands before it now is to be left out and the
+    /// request answered, since a translation may put a word otherwise than the last one did.
+    pub(super) fn bound(mut self, turns: &[Turn], target: &Target<'_>) -> Self {
+        if !target.traits.binds || !replays(turns, target) {
+            return self;
+        }
+        if self.thinking.is_none() && target.traits.thinking == Thinking::Always {
+            self.thinking = Some(json!({"type": "adaptive"}));
+        }
+        if let Some(thinking) = &mut self.thinking
+            && thinking["type"] != "disabled"
+        {
+            thinking[BINDING_FIELD] = json!({"prefix_mismatch_behavior": "drop_block"});
+        }
+        self
+    }
+}
+
+/// Whether any thought of an earlier turn is sent back.
+fn replays(turns: &[Turn], target: &Target<'_>) -> bool {
+    let mut parts = turns.iter().flat_map(|turn| &turn.parts);
+    parts.any(|part| {
+        let Part::Thought(thought) = part else {
+            return false;
+        };
+        let carrier = thought.carrier.as_deref();
+        let opened = carrier.and_then(|carrier| target.carriers.open(carrier));
+        matches!(
+            opened.and_then(|opened| opened.opaque),
+            Some(Opaque::Signature(_) | Opaque::Redacted(_))
+        )
+    })
+}
+
 /// Decides it for one request.
 pub(super) fn plan(
     request: &Request,
@@ -29,7 +77,7 @@ pub(super) fn plan(
     max_tokens: u64,
 ) -> Plan {
     let asked = request.reasoning.effort;
-    let forced = forced(request);
+    let forced = forced(request, target);
     match target.traits.thinking {
         Thinking::Never => Plan::default(),
         Thinking::Budget => {
@@ -92,7 +140,10 @@ fn budget(effort: Effort, max_tokens: u64) -> Option<u64> {
 }
 
 /// The words of a forced choice of a tool.
-fn forced(request: &Request) -> Option<String> {
+fn forced(request: &Request, target: &Target<'_>) -> Option<String> {
+    if let Some(output) = target.names.output() {
+        return Some(format!("Answer by the tool `{}`.", output.name));
+    }
     match request.choice.as_ref()? {
         Choice::Must | Choice::Among { must: true, .. } => {
             Some("Call at least one of the tools in this reply.".to_owned())
@@ -146,7 +197,7 @@ mod tests {
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Messages),
         };
-        serde_json::from_slice(&request.write(&target).0).expect("JSON")
+        serde_json::from_slice(&request.write(&target).body).expect("JSON")
     }
 
     fn asked(effort: &str, forced: bool) -> Value {
@@ -203,5 +254,55 @@ mod tests {
         assert_eq!(forced["tool_choice"], json!({"type": "auto"}));
         let hint = forced["system"][0]["text"].as_str().expect("a hint");
         assert!(hint.contains("at least one"), "{hint}");
+    }
+
+    #[test]
+    fn thoughts_that_go_back_to_anthropic_itself_are_dropped_there_where_they_do_not_fit() {
+        let carriers = carriers("x");
+        let sealed = carriers.seal("hm", Some(&Opaque::Signature("sig".to_owned())));
+        let foreign = carriers.seal("hm", Some(&Opaque::Encrypted("e".to_owned())));
+        let adaptive = || json!({"type": "adaptive"});
+        let bound = || json!({"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}});
+        let new: &[&str] = &["reasoning", "adaptive_thinking"];
+        // What is known of the model, the effort, the carrier that comes back, whether Anthropic itself serves it, and
+        // what is said of thinking.
+        let table = [
+            (new, "high", &sealed, true, bound()),
+            (new, "high", &sealed, false, adaptive()),
+            (new, "high", &foreign, true, adaptive()),
+            (new, "none", &sealed, true, json!({"type": "disabled"})),
+            (ALWAYS, "none", &sealed, true, bound()),
+            (ALWAYS, "none", &foreign, true, Value::Null),
+        ];
+
+        for (words, effort, carrier, binds, thinking) in table {
+            let body = json!({"model": "M", "reasoning": {"effort": effort}, "input": [
+                {"role": "user", "content": "q"},
+                {"type": "reasoning", "summary": [], "encrypted_content": carrier},
+                {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "a", "output": "r"}]});
+            let request = read(Protocol::Responses, body.to_string().as_bytes()).expect("good");
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let target = Target {
+                protocol: Protocol::Messages,
+                model: "claude-x",
+                default_output: 32_000,
+                most_output: None,
+                streamed: false,
+                traits: Traits {
+                    binds,
+                    ..Traits::of(Protocol::Messages, "claude-x", &words)
+                },
+                carriers: &carriers,
+                names: &Names::of(&request, Protocol::Messages),
+            };
+
+            let written = request.write(&target);
+
+            let has_binding = thinking.get("block_binding").is_some();
+            assert_eq!(written.beta.is_some(), has_binding, "{effort} {binds}");
+            let body: Value = serde_json::from_slice(&written.body).expect("JSON");
+            assert_eq!(body["thinking"], thinking, "{effort} {binds}");
+        }
     }
 }

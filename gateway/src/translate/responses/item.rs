@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::hosted;
 use crate::translate::{
     answer::{Citation, Opaque},
+    logprob::{self, Likely},
     neutral::{Call, Kind},
     voice::Voice,
 };
@@ -18,9 +19,10 @@ pub(super) fn message(id: &str, status: &str, content: &[Value]) -> Value {
     json!({"id": id, "type": "message", "role": "assistant", "status": status, "content": content})
 }
 
-pub(super) fn text(text: &str, citations: &[Citation]) -> Value {
+pub(super) fn text(text: &str, citations: &[Citation], likely: &[Likely]) -> Value {
     let annotations: Vec<Value> = citations.iter().map(annotation).collect();
-    json!({"type": "output_text", "text": text, "annotations": annotations, "logprobs": []})
+    json!({"type": "output_text", "text": text, "annotations": annotations,
+           "logprobs": logprob::list(likely)})
 }
 
 pub(super) fn refusal(text: &str) -> Value {

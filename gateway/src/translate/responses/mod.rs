@@ -2,6 +2,7 @@
 
 mod hosted;
 mod item;
+mod place;
 mod read_answer;
 mod read_item;
 mod read_request;

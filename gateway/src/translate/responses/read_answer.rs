@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::place::Places;
 use crate::{
     translate::{
         answer::{Citation, Ending, Event, Fault, Opaque, Opening, Reason},
         lenient,
+        logprob::{self, Likely},
         neutral::{Call, Kind},
         reject::owned,
     },
@@ -21,6 +23,7 @@ pub(in crate::translate) struct Reader {
     slots: Vec<Slot>,
     /// Items of the output that were seen to their end.
     seen: Vec<u64>,
+    places: Places,
     summary: Summary,
 }
 
@@ -40,8 +43,19 @@ struct Slot {
     content: u64,
     item: usize,
     said: bool,
+    /// It was told how likely its tokens were.
+    likely: bool,
     /// Part of a reasoning summary that spoke last.
     part: Option<u64>,
+}
+
+impl Slot {
+    fn tell(&mut self, likely: Vec<Likely>, out: &mut Vec<Event>) {
+        if !likely.is_empty() {
+            self.likely = true;
+            out.push(Event::Likely(self.item, likely));
+        }
+    }
 }
 
 impl Reader {
@@ -55,10 +69,7 @@ impl Reader {
         };
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         let kind = text("type");
-        let output = event
-            .get("output_index")
-            .and_then(Value::as_u64)
-            .unwrap_or(0);
+        let output = self.places.of(&event, kind == "response.output_item.added");
         let content = event
             .get("content_index")
             .and_then(Value::as_u64)
@@ -88,7 +99,17 @@ impl Reader {
                 };
             }
             "response.output_text.delta" => {
+                let likely = logprob::read(event.get("logprobs"));
+                if let Some(slot) = self.slot(output, content, Opening::Text, out) {
+                    slot.tell(likely, out);
+                }
                 self.say(output, content, Opening::Text, text("delta"), out);
+            }
+            "response.output_text.done" => {
+                let likely = logprob::read(event.get("logprobs"));
+                if let Some(slot) = self.find(output, content).filter(|slot| !slot.likely) {
+                    slot.tell(likely, out);
+                }
             }
             "response.refusal.delta" => {
                 self.say(output, content, Opening::Refusal, text("delta"), out);
@@ -110,6 +131,15 @@ impl Reader {
                 if let Some(slot) = self.find(output, 0) {
                     slot.said = true;
                     out.push(Event::Delta(slot.item, text("delta").to_owned()));
+                }
+            }
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                let whole = owned(&event, "arguments").or_else(|| owned(&event, "input"));
+                if let Some(slot) = self.find(output, 0).filter(|slot| !slot.said)
+                    && let Some(whole) = whole.filter(|whole| !whole.is_empty())
+                {
+                    slot.said = true;
+                    out.push(Event::Delta(slot.item, whole));
                 }
             }
             "response.output_item.done" => {
@@ -180,6 +210,7 @@ impl Reader {
                 content,
                 item,
                 said: false,
+                likely: false,
                 part: None,
             });
             out.push(Event::Open(item, opening));
@@ -293,6 +324,9 @@ impl Reader {
         let Some(slot) = self.slot(output, content, opening, out) else {
             return;
         };
+        if !slot.likely {
+            slot.tell(logprob::read(part.get("logprobs")), out);
+        }
         if !slot.said && !whole.is_empty() {
             slot.said = true;
             out.push(Event::Delta(slot.item, whole.to_owned()));
@@ -335,6 +369,7 @@ impl Reader {
         let items = response.get("output").and_then(Value::as_array);
         for (output, item) in (0..).zip(items.into_iter().flatten()) {
             if let Some(item) = item.as_object() {
+                let output = self.places.of_whole(item, output);
                 self.complete(item, output, out);
             }
         }
@@ -388,4 +423,128 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
     let mut out = Vec::new();
     Reader::default().finish(body, &mut out);
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::translate::answer::{Collector, Item};
+    use serde_json::json;
+
+    /// Two items side by side, and the whole in the end; `spoil` takes from each event what an upstream leaves out.
+    fn read(spoil: impl Fn(&mut Map<String, Value>)) -> Vec<Item> {
+        let text = |said: &str| json!({"type": "output_text", "text": said});
+        let message = |said: &[Value]| json!({"type": "message", "id": "m", "content": said});
+        let call = |args: &str| json!({"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": args});
+        let events = [
+            json!({"type": "response.created", "response": {}}),
+            json!({"type": "response.output_item.added", "output_index": 0, "item": message(&[])}),
+            json!({"type": "response.output_item.added", "output_index": 1, "item": call("")}),
+            json!({"type": "response.output_text.delta", "output_index": 0, "item_id": "m", "delta": "hi"}),
+            json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "fc", "delta": "{\"x\""}),
+            json!({"type": "response.output_text.delta", "output_index": 0, "item_id": "m", "delta": " you"}),
+            json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "fc", "delta": ":1}"}),
+            json!({"type": "response.output_item.done", "output_index": 0, "item": message(&[text("hi you")])}),
+            json!({"type": "response.output_item.done", "output_index": 1, "item": call("{\"x\":1}")}),
+            json!({"type": "response.completed", "response": {"status": "completed", "output": [
+                {"type": "file_search_call", "id": "fs"}, message(&[text("hi you")]), call("{\"x\":1}"),
+                {"type": "function_call", "id": "fc2", "call_id": "c2", "name": "g", "arguments": "{}"}]}}),
+        ];
+        let mut reader = Reader::default();
+        let mut out = Vec::new();
+        for mut event in events {
+            spoil(event.as_object_mut().expect("an event"));
+            reader.read(event.to_string().as_bytes(), &mut out);
+        }
+        let mut all = Collector::default();
+        for event in out {
+            all.add(event);
+        }
+        all.finish().expect("ended").expect("well").items
+    }
+
+    #[test]
+    fn items_are_kept_apart_by_id_where_their_numbers_are_missing_or_the_same() {
+        let call = |id: &str, name: &str, args: &str| {
+            Item::Call(Call {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                args: args.to_owned(),
+                ..Call::default()
+            })
+        };
+        let expected = vec![
+            Item::Text {
+                text: "hi you".to_owned(),
+                citations: Vec::new(),
+                likely: Vec::new(),
+            },
+            call("c", "f", "{\"x\":1}"),
+            call("c2", "g", "{}"),
+        ];
+
+        let unnumbered = read(|event| {
+            event.shift_remove("output_index");
+        });
+        let all_the_same = read(|event| {
+            if event.contains_key("output_index") {
+                event.insert("output_index".to_owned(), 0.into());
+            }
+        });
+
+        // In the order in which they open.
+        let sorted = |mut items: Vec<Item>| {
+            items.sort_by_key(|item| !matches!(item, Item::Text { .. }));
+            items
+        };
+        assert_eq!(sorted(unnumbered), expected);
+        assert_eq!(sorted(all_the_same), expected);
+    }
+
+    #[test]
+    fn arguments_that_come_only_at_their_end_are_not_lost() {
+        let events = [
+            json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "function_call", "id": "fc", "call_id": "c", "name": "f"}}),
+            json!({"type": "response.function_call_arguments.done", "output_index": 0, "item_id": "fc", "arguments": "{\"x\":1}"}),
+            json!({"type": "response.completed", "response": {"status": "completed", "output": []}}),
+        ];
+        let mut reader = Reader::default();
+        let mut out = Vec::new();
+        for event in events {
+            reader.read(event.to_string().as_bytes(), &mut out);
+        }
+
+        let said: Vec<&Event> = out
+            .iter()
+            .filter(|event| matches!(event, Event::Delta(..)))
+            .collect();
+        assert_eq!(said, [&Event::Delta(0, "{\"x\":1}".to_owned())]);
+    }
+
+    #[test]
+    fn an_item_that_nothing_names_is_the_one_announced_last() {
+        let events = [
+            json!({"type": "response.output_item.added", "item": {"type": "message"}}),
+            json!({"type": "response.output_text.delta", "delta": "hi"}),
+            json!({"type": "response.output_item.done", "item": {"type": "message", "content": [{"type": "output_text", "text": "hi"}]}}),
+            json!({"type": "response.output_item.added", "item": {"type": "function_call", "call_id": "c", "name": "f"}}),
+            json!({"type": "response.function_call_arguments.delta", "delta": "{}"}),
+            json!({"type": "response.completed", "response": {"status": "completed", "output": []}}),
+        ];
+        let mut reader = Reader::default();
+        let mut out = Vec::new();
+        for event in events {
+            reader.read(event.to_string().as_bytes(), &mut out);
+        }
+        let mut all = Collector::default();
+        for event in out {
+            all.add(event);
+        }
+        let items = all.finish().expect("ended").expect("well").items;
+
+        assert!(
+            matches!(items.as_slice(), [Item::Text { text, .. }, Item::Call(call)] if text == "hi" && call.args == "{}"),
+            "{items:?}"
+        );
+    }
 }

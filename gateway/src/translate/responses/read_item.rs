@@ -66,6 +66,7 @@ fn read_item(item: &Map<String, Value>, at: &str, request: &mut Request) -> Resu
         }
         output if output.ends_with("_call_output") => {
             let parts = output_parts(item, at)?;
+            let parts = request.unmarked(parts, format!("{at}.output.prompt_cache_breakpoint"));
             let call = answered(item, request);
             let failed = text(item, "status") == Some("failed");
             result(request, call, parts, failed);
@@ -131,8 +132,13 @@ fn result(request: &mut Request, call: String, parts: Vec<Part>, failed: bool) {
 
 /// The call that an output answers: by id, else the last unanswered one of its name.
 fn answered(item: &Map<String, Value>, request: &Request) -> String {
-    if let Some(id) = text(item, "call_id").or_else(|| text(item, "id")) {
+    if let Some(id) = text(item, "call_id").filter(|id| !id.is_empty()) {
         return id.to_owned();
+    }
+    // Some outputs have their call's id for their own, others one that says nothing.
+    let own = text(item, "id").unwrap_or_default();
+    if request.calls().any(|call| call.id == own) {
+        return own.to_owned();
     }
     let name = text(item, "name").unwrap_or_default();
     let answered: Vec<&str> = request
@@ -148,7 +154,8 @@ fn answered(item: &Map<String, Value>, request: &Request) -> String {
         .calls()
         .filter(|call| call.name == name && !answered.contains(&call.id.as_str()))
         .collect();
-    open.pop().map(|call| call.id.clone()).unwrap_or_default()
+    open.pop()
+        .map_or_else(|| own.to_owned(), |call| call.id.clone())
 }
 
 fn message(item: &Map<String, Value>, at: &str, request: &mut Request) -> Result<(), Reject> {
@@ -162,16 +169,10 @@ fn message(item: &Map<String, Value>, at: &str, request: &mut Request) -> Result
             }
         }
         "system" | "developer" => {
-            let texts = parts.into_iter().filter_map(|part| match part {
-                Part::Text(text) => Some(text),
-                _ => None,
-            });
-            let said = texts.collect::<Vec<_>>().join("\n\n");
             if request.turns.is_empty() {
-                request.system.push(said);
+                request.add_system(&parts);
             } else {
-                let turn = Turn::new(Role::System, vec![Part::Text(said)]);
-                request.turns.push(turn);
+                request.add_reminder(&parts);
             }
         }
         other => {
@@ -256,9 +257,10 @@ fn parts(content: &Value, at: &str) -> Result<Vec<Part>, Reject> {
         return Ok(vec![Part::Text(text.clone())]);
     }
     let mut read = Vec::new();
-    for (index, part) in list(Some(content), at)?.iter().enumerate() {
+    for (index, given) in list(Some(content), at)?.iter().enumerate() {
         let at = format!("{at}[{index}]");
-        read.extend(read_part(object(part, &at)?, at)?);
+        let part = read_part(object(given, &at)?, at)?;
+        read.extend(part.into_iter().flat_map(|part| part.marked(given)));
     }
     Ok(read)
 }
@@ -313,4 +315,37 @@ fn read_part(part: &Map<String, Value>, at: String) -> Result<Option<Part>, Reje
             return Err(Reject::new(field, message));
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_output_without_its_calls_id_answers_the_open_call_of_its_name() {
+        let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+        // What an output says of its call, and the call.
+        let table = [
+            (json!({"call_id": "a"}), "a"),
+            (json!({"id": "fco_1", "name": "f"}), "b"),
+            (json!({"id": "a"}), "a"),
+            (json!({"name": "f"}), "b"),
+            (json!({"id": "fco_1", "name": "g"}), "fco_1"),
+        ];
+
+        for (mut output, answers) in table {
+            output["type"] = "function_call_output".into();
+            output["output"] = "r".into();
+            let mut request = Request::default();
+            read_items(&[call("a"), call("b"), output.clone()], &mut request).expect("good items");
+
+            let last = request.turns.pop().and_then(|mut turn| turn.parts.pop());
+            let found = match last {
+                Some(Part::Result(result)) => Some(result.call),
+                _ => None,
+            };
+            assert_eq!(found.as_deref(), Some(answers), "{output}");
+        }
+    }
 }

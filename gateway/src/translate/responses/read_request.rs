@@ -27,8 +27,11 @@ const LOST: [&str; 9] = [
     "client_metadata",
 ];
 
+/// What asks for the likelihood of tokens, in the list of what an answer is to include.
+pub(super) const LOGPROBS: &str = "message.output_text.logprobs";
+
 /// Small fields that an answer repeats.
-const ECHOED: [&str; 11] = [
+const ECHOED: [&str; 12] = [
     "max_output_tokens",
     "max_tool_calls",
     "metadata",
@@ -39,6 +42,7 @@ const ECHOED: [&str; 11] = [
     "temperature",
     "text",
     "tool_choice",
+    "top_logprobs",
     "top_p",
 ];
 
@@ -65,10 +69,7 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         sampling: Sampling {
             temperature: number(body, "temperature"),
             top_p: number(body, "top_p"),
-            top_logprobs: body
-                .get("top_logprobs")
-                .and_then(Value::as_u64)
-                .filter(|top| *top > 0),
+            top_logprobs: top_logprobs(body),
             ..Sampling::default()
         },
         reasoning: Reasoning {
@@ -118,6 +119,14 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
     }
     request.choice = choice(body)?;
     Ok(request)
+}
+
+/// Asked for by the number of alternatives, or by name without any.
+fn top_logprobs(body: &Map<String, Value>) -> Option<u64> {
+    let included = body.get("include").and_then(Value::as_array);
+    let named = included.is_some_and(|names| names.iter().any(|name| name == LOGPROBS));
+    let top = body.get("top_logprobs").and_then(Value::as_u64);
+    top.filter(|top| *top > 0).or(named.then_some(0))
 }
 
 fn format(body: &Map<String, Value>) -> Result<Format, Reject> {

@@ -6,6 +6,7 @@ use super::{item, write_response::response};
 use crate::translate::{
     answer::{Answer, Citation, Ending, Event, Fault, Item, Opaque, Opening},
     compact, fault,
+    logprob::{self, Likely},
     neutral::{Call, Kind},
     voice::{Voice, event, incomplete_reason},
 };
@@ -29,6 +30,9 @@ struct OpenItem {
     text: String,
     opaque: Option<Opaque>,
     citations: Vec<Citation>,
+    likely: Vec<Likely>,
+    /// Of how many tokens its caller was told.
+    told: usize,
     /// Whether its part was announced.
     has_part: bool,
     /// The item as it ended.
@@ -72,6 +76,11 @@ impl Writer {
                 }
             }
             Event::Cite(key, citation) => self.cite(key, citation, out),
+            Event::Likely(key, mut more) => {
+                if let Some(place) = self.place(key) {
+                    self.items[place].likely.append(&mut more);
+                }
+            }
             Event::Close(key) => self.close(key, out),
             Event::Search(query) => self.search(&query, out),
             Event::End(ending) => self.end(&ending, out),
@@ -127,6 +136,8 @@ impl Writer {
             text: String::new(),
             opaque: None,
             citations: Vec::new(),
+            likely: Vec::new(),
+            told: 0,
             has_part: false,
             done: None,
         });
@@ -153,7 +164,7 @@ impl Writer {
             Body::Text => (
                 "response.content_part.added",
                 json!({"item_id": id, "output_index": place, "content_index": 0,
-                       "part": item::text("", &[])}),
+                       "part": item::text("", &[], &[])}),
             ),
             Body::Refusal => (
                 "response.content_part.added",
@@ -178,7 +189,8 @@ impl Writer {
             ),
             Body::Text => (
                 "response.output_text.delta",
-                json!({"item_id": id, "output_index": place, "content_index": 0, "delta": text, "logprobs": []}),
+                json!({"item_id": id, "output_index": place, "content_index": 0, "delta": text,
+                       "logprobs": logprob::list(item.likely.get(item.told..).unwrap_or_default())}),
             ),
             Body::Refusal => (
                 "response.refusal.delta",
@@ -197,6 +209,7 @@ impl Writer {
             },
             Body::Search | Body::Compaction => return,
         };
+        item.told = item.likely.len();
         self.send(kind, fields, out);
     }
 
@@ -250,9 +263,9 @@ impl Writer {
             }
             Body::Text => {
                 let at = json!({"item_id": id, "output_index": place, "content_index": 0});
-                let part = item::text(&text, &item.citations);
+                let part = item::text(&text, &item.citations, &item.likely);
                 let mut said = with(&at, "text", text.into());
-                said["logprobs"] = json!([]);
+                said["logprobs"] = logprob::list(&item.likely);
                 self.send("response.output_text.done", said, out);
                 self.send("response.content_part.done", with(&at, "part", part), out);
             }
@@ -292,7 +305,8 @@ impl Writer {
         match &open.body {
             Body::Thought => item::thought(&open.id, &open.text, open.opaque.as_ref(), &self.voice),
             Body::Text => {
-                item::message(&open.id, status, &[item::text(&open.text, &open.citations)])
+                let part = item::text(&open.text, &open.citations, &open.likely);
+                item::message(&open.id, status, &[part])
             }
             Body::Refusal => item::message(&open.id, status, &[item::refusal(&open.text)]),
             Body::Call(call) => {
@@ -318,6 +332,8 @@ impl Writer {
             text: query.to_owned(),
             opaque: None,
             citations: Vec::new(),
+            likely: Vec::new(),
+            told: 0,
             has_part: true,
             done: Some(found.clone()),
         });
@@ -393,8 +409,13 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
             Item::Thought { text, opaque } => {
                 item::thought(&id("rs"), text, opaque.as_ref(), voice)
             }
-            Item::Text { text, citations } => {
-                item::message(&id("msg"), "completed", &[item::text(text, citations)])
+            Item::Text {
+                text,
+                citations,
+                likely,
+            } => {
+                let part = item::text(text, citations, likely);
+                item::message(&id("msg"), "completed", &[part])
             }
             Item::Refusal(text) => item::message(&id("msg"), "completed", &[item::refusal(text)]),
             Item::Call(call) if call.kind == Kind::Custom => {

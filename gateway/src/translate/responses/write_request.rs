@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::read_request::LOGPROBS;
 use crate::translate::{
     answer::Opaque,
     media,
@@ -69,8 +70,26 @@ pub(in crate::translate) fn write(
     );
     put("stream", target.streamed.then(|| true.into()));
     put("store", Some(false.into()));
-    put("include", Some(json!(["reasoning.encrypted_content"])));
+    // A model that does not think refuses to be asked for thoughts.
+    let mut include = Vec::new();
+    if target.traits.thinking != Thinking::Never {
+        include.push("reasoning.encrypted_content");
+    }
+    if let Some(top) = likely(request, target) {
+        include.push(LOGPROBS);
+        put("top_logprobs", (top > 0).then(|| top.into()));
+    }
+    put("include", (!include.is_empty()).then(|| json!(include)));
+    for (name, value) in &request.shared {
+        put(name, Some(value.clone()));
+    }
     body
+}
+
+/// How many likely tokens to report beside each one. A model that thinks tells none, as it takes no temperature.
+fn likely(request: &Request, target: &Target<'_>) -> Option<u64> {
+    let thinks = !target.traits.samples && request.reasoning.effort != Some(Effort::Off);
+    request.sampling.top_logprobs.filter(|_| !thinks)
 }
 
 fn sampling(
@@ -93,7 +112,10 @@ fn sampling(
         ("presence_penalty", given.presence_penalty.is_some()),
         ("seed", given.seed.is_some()),
         ("logit_bias", given.logit_bias.is_some()),
-        ("logprobs", given.top_logprobs.is_some()),
+        (
+            "logprobs",
+            given.top_logprobs.is_some() && likely(request, target).is_none(),
+        ),
     ] {
         if given {
             dropped.push(name.to_owned());
@@ -206,7 +228,7 @@ fn content_part(part: &Part) -> Option<Value> {
         Part::File(file) => Some(file_part(file)),
         Part::Audio(audio) => Some(json!({"type": "input_audio",
             "input_audio": {"data": audio.data, "format": audio.format}})),
-        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark => None,
+        Part::Thought(_) | Part::Call(_) | Part::Result(_) | Part::CacheMark(_) => None,
     }
 }
 
@@ -251,8 +273,11 @@ fn assistant(turn: &Turn, target: &Target<'_>, items: &mut Vec<Value>) {
                 flush(&mut texts, items);
                 items.push(call(given, target));
             }
-            Part::Image(_) | Part::File(_) | Part::Audio(_) | Part::Result(_) | Part::CacheMark => {
-            }
+            Part::Image(_)
+            | Part::File(_)
+            | Part::Audio(_)
+            | Part::Result(_)
+            | Part::CacheMark(_) => {}
         }
     }
     flush(&mut texts, items);
@@ -287,8 +312,13 @@ fn tool(tool: &Tool, target: &Target<'_>) -> Value {
     }
     let parameters = schema::tidy(tool.schema.as_ref());
     // Left out, it would mean: try strict.
-    declared["strict"] = (tool.strict == Some(true) && schema::allows_strict(&parameters)).into();
-    declared["parameters"] = parameters;
+    let strict = tool.strict == Some(true) && schema::allows_strict(&parameters);
+    declared["strict"] = strict.into();
+    declared["parameters"] = if strict {
+        schema::with_known_formats(&parameters)
+    } else {
+        parameters
+    };
     declared
 }
 
@@ -329,5 +359,117 @@ fn choice(choice: &Choice, request: &Request, target: &Target<'_>) -> Value {
             json!({"type": "allowed_tools", "mode": mode, "tools": tools})
         }
         Choice::Hosted(kind) => json!({"type": kind}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::Protocol;
+
+    use crate::translate::{Names, Traits, Written, carrier::tests::carriers, read};
+
+    fn written(upstream: Protocol, model: &str, body: &Value) -> (Value, Vec<String>) {
+        let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+        let target = Target {
+            protocol: upstream,
+            model,
+            default_output: 32_000,
+            most_output: None,
+            streamed: false,
+            traits: Traits::of(upstream, model, &std::collections::BTreeSet::new()),
+            carriers: &carriers("x"),
+            names: &Names::of(&request, upstream),
+        };
+        let Written { body, dropped, .. } = request.write(&target);
+        (serde_json::from_slice(&body).expect("JSON"), dropped)
+    }
+
+    fn asked(more: &Value) -> Value {
+        let mut body = json!({"model": "M", "messages": [{"role": "user", "content": "q"}]});
+        if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+            body.extend(more.clone());
+        }
+        body
+    }
+
+    #[test]
+    fn only_a_model_that_thinks_is_asked_for_thoughts_and_only_another_for_likelihoods() {
+        let thoughts = "reasoning.encrypted_content";
+        let likely = asked(&json!({"logprobs": true, "top_logprobs": 2}));
+        // Model, effort, what the answer is to include, how many tokens, and what is dropped.
+        let table = [
+            ("gpt-4o", None, json!([LOGPROBS]), json!(2), vec![]),
+            (
+                "gpt-5.2",
+                None,
+                json!([thoughts]),
+                Value::Null,
+                vec!["logprobs"],
+            ),
+            (
+                "gpt-5.2",
+                Some("none"),
+                json!([thoughts, LOGPROBS]),
+                json!(2),
+                vec![],
+            ),
+            ("M", None, json!([thoughts, LOGPROBS]), json!(2), vec![]),
+        ];
+
+        for (model, effort, include, top, lost) in table {
+            let mut body = likely.clone();
+            if let Some(effort) = effort {
+                body["reasoning_effort"] = effort.into();
+            }
+            let (written, dropped) = written(Protocol::Responses, model, &body);
+            assert_eq!(written["include"], include, "{model} {effort:?}");
+            assert_eq!(written["top_logprobs"], top, "{model} {effort:?}");
+            assert_eq!(dropped, lost, "{model} {effort:?}");
+        }
+        let (plain, _) = written(Protocol::Responses, "gpt-4o", &asked(&json!({})));
+        assert_eq!(plain["include"], Value::Null);
+    }
+
+    #[test]
+    fn what_chat_and_responses_have_in_common_is_carried_and_named_elsewhere() {
+        let shared = json!({"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "moderation": {"model": "m"}});
+        let mut body = asked(&shared);
+        body["store"] = false.into();
+
+        let (there, none) = written(Protocol::Responses, "M", &body);
+        let (elsewhere, dropped) = written(Protocol::Messages, "M", &body);
+
+        assert_eq!(
+            there["prompt_cache_options"],
+            shared["prompt_cache_options"]
+        );
+        assert_eq!(there["moderation"], shared["moderation"]);
+        assert_eq!(none, Vec::<String>::new());
+        assert!(elsewhere.get("moderation").is_none());
+        assert_eq!(dropped, ["moderation", "prompt_cache_options"]);
+    }
+
+    #[test]
+    fn a_strict_tool_loses_forms_of_text_that_strict_schemas_cannot_have() {
+        let field =
+            |format: &str| json!({"type": "string", "format": format, "pattern": "^\\p{L}+$"});
+        let schema = json!({"type": "object", "properties": {"a": field("uri"), "b": field("date")},
+                            "required": ["a", "b"], "additionalProperties": false});
+        let tool = |strict: bool| {
+            asked(
+                &json!({"tools": [{"type": "function", "function": {"name": "f", "strict": strict, "parameters": schema}}]}),
+            )
+        };
+
+        let (strict, _) = written(Protocol::Responses, "M", &tool(true));
+        let (loose, _) = written(Protocol::Responses, "M", &tool(false));
+
+        let of = |written: &Value| written["tools"][0]["parameters"]["properties"].clone();
+        assert_eq!(
+            of(&strict),
+            json!({"a": {"type": "string"}, "b": {"type": "string", "format": "date"}})
+        );
+        assert_eq!(of(&loose)["a"], json!({"type": "string", "format": "uri"}));
     }
 }

@@ -1,0 +1,415 @@
+//! Answers that a Messages upstream pauses because its own tools took long: the turn is sent again with all that was
+//! said, and what follows is told as if it had come in one answer, its usage summed up.
+
+use billing::rating::Tokens;
+use bytes::Bytes;
+use entity::Protocol;
+use futures_util::{FutureExt, future::BoxFuture};
+use outbound::BodyStream;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    gateway::Gateway,
+    wire::{sse::Frame, usage::MessagesUsage},
+};
+
+/// How often a turn is sent again at most.
+const MOST_RESENDS: usize = 10;
+/// Bytes of an answer that are kept to be sent again.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What has come of a turn, and of the requests before it.
+pub(super) struct Pauses {
+    gateway: Gateway,
+    /// The request as it was sent.
+    order: outbound::Call,
+    /// The answer so far, as it has to be sent back; none where it cannot be.
+    content: Option<Vec<Value>>,
+    /// Blocks of the request under way that are not complete, by their number, with the arguments of calls.
+    open: Vec<(u64, Value, String)>,
+    weight: usize,
+    /// What the requests before this one used.
+    before: Tokens,
+    now: MessagesUsage,
+    resends: usize,
+    /// A report that cannot be: it is the meter's to judge, so it passes as it is, and nothing is sent again.
+    doubtful: bool,
+    /// The event that paused the answer.
+    last: Option<(Frame, Map<String, Value>)>,
+}
+
+/// What a pause comes to, for whoever decides whether to go on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause {
+    /// What all requests used so far.
+    pub(super) used: Tokens,
+    /// Input tokens of the next one, about.
+    pub(super) next_input: u64,
+}
+
+impl Pauses {
+    /// Watches the answer to a request.
+    pub(super) fn new(gateway: Gateway, order: outbound::Call) -> Self {
+        Self {
+            gateway,
+            order,
+            content: Some(Vec::new()),
+            open: Vec::new(),
+            weight: 0,
+            before: Tokens::default(),
+            now: MessagesUsage::default(),
+            resends: 0,
+            doubtful: false,
+            last: None,
+        }
+    }
+
+    /// Watches an event; hands it on as what it is in one answer. Nothing where it pauses the answer.
+    pub(super) fn see(&mut self, frame: Frame) -> Option<Frame> {
+        let Ok(Value::Object(mut event)) = serde_json::from_slice(&frame.data) else {
+            return Some(frame);
+        };
+        let kind = event.get("type").and_then(Value::as_str);
+        match kind.unwrap_or_default() {
+            "message_start" => {
+                self.report(
+                    event
+                        .get("message")
+                        .and_then(|message| message.get("usage")),
+                );
+                if self.resends == 0 {
+                    return Some(frame);
+                }
+                let message = event.get_mut("message").map(Value::take);
+                let usage =
+                    message.and_then(|mut message| message.get_mut("usage").map(Value::take));
+                // To its reader the answer has begun already.
+                let told = json!({"type": "message_delta", "delta": {"stop_reason": null},
+                                  "usage": self.told(usage)});
+                Some(with_data(frame, &told))
+            }
+            "content_block_start" | "content_block_delta" | "content_block_stop" => {
+                self.weight = self.weight.saturating_add(frame.data.len());
+                if self.weight > MOST_BYTES {
+                    self.content = None;
+                }
+                self.keep(&event);
+                Some(frame)
+            }
+            "message_delta" => {
+                self.report(event.get("usage"));
+                let reason = event
+                    .get("delta")
+                    .and_then(|delta| delta.get("stop_reason"));
+                if reason.is_some_and(|reason| reason == "pause_turn") && self.can_go_on() {
+                    self.last = Some((frame, event));
+                    return None;
+                }
+                if self.resends == 0 {
+                    return Some(frame);
+                }
+                let usage = event.get_mut("usage").map(Value::take);
+                event.insert("usage".to_owned(), self.told(usage));
+                Some(with_data(frame, &Value::Object(event)))
+            }
+            _ => Some(frame),
+        }
+    }
+
+    /// Watches a whole answer; says whether it is paused.
+    pub(super) fn see_whole(&mut self, body: &Map<String, Value>) -> bool {
+        self.now = MessagesUsage::default();
+        self.report(body.get("usage"));
+        let blocks = body.get("content").and_then(Value::as_array);
+        for block in blocks.into_iter().flatten() {
+            self.weight = self.weight.saturating_add(block.to_string().len());
+            self.complete(block.clone());
+        }
+        let paused = body
+            .get("stop_reason")
+            .is_some_and(|reason| reason == "pause_turn");
+        paused && self.weight <= MOST_BYTES && self.can_go_on()
+    }
+
+    /// The whole answer with all that came before it.
+    pub(super) fn merged(&self, body: Bytes, mut last: Map<String, Value>) -> Bytes {
+        if self.before == Tokens::default() {
+            return body;
+        }
+        let usage = last.get_mut("usage").map(Value::take);
+        last.insert("usage".to_owned(), self.told(usage));
+        if let Some(content) = &self.content {
+            last.insert("content".to_owned(), content.clone().into());
+        }
+        Value::Object(last).to_string().into()
+    }
+
+    /// Where a paused answer stands.
+    pub(super) fn pause(&self) -> Pause {
+        let spent = self.now.tokens().unwrap_or_default();
+        Pause {
+            used: self.used(),
+            next_input: spent
+                .prompt()
+                .unwrap_or(u64::MAX)
+                .saturating_add(spent.output),
+        }
+    }
+
+    /// Whether the answer is paused and nobody has decided yet.
+    pub(super) fn is_paused(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// The events that end a paused answer after all.
+    pub(super) fn end(&mut self) -> Vec<Frame> {
+        let Some((frame, mut event)) = self.last.take() else {
+            return Vec::new();
+        };
+        if self.resends > 0 {
+            event.insert("usage".to_owned(), report_of(&self.used()));
+        }
+        let stop = with_data(frame.clone(), &json!({"type": "message_stop"}));
+        vec![with_data(frame, &Value::Object(event)), stop]
+    }
+
+    /// Sends the turn again, for at most so many tokens of output. Nothing where the upstream would not take it.
+    pub(super) fn resend(
+        &mut self,
+        output: u64,
+    ) -> Option<BoxFuture<'static, Result<BodyStream, String>>> {
+        let mut body: Value = serde_json::from_slice(&self.order.body).ok()?;
+        let budget = body["thinking"]["budget_tokens"].as_u64();
+        if budget.is_some_and(|budget| budget >= output) {
+            return None;
+        }
+        let said = json!({"role": "assistant", "content": self.content.as_ref()?});
+        body.get_mut("messages")?.as_array_mut()?.push(said);
+        let limit = body["max_tokens"].as_u64().unwrap_or(output);
+        body["max_tokens"] = limit.min(output).into();
+        self.resends += 1;
+        let mut call = self.order.clone();
+        call.body = body.to_string().into();
+        let gateway = self.gateway.clone();
+        let sending = async move {
+            let answer = gateway.inner.outbound.send(call).await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            let status = answer.status().as_u16();
+            if !(200..300).contains(&status) {
+                return Err(format!("status {status}"));
+            }
+            Ok(answer.into_stream())
+        };
+        Some(sending.boxed())
+    }
+
+    /// The next answer begins.
+    pub(super) fn went_on(&mut self) {
+        self.last = None;
+        self.before = self.used();
+        self.now = MessagesUsage::default();
+        self.open.clear();
+    }
+
+    fn can_go_on(&self) -> bool {
+        let said = self.content.as_ref();
+        self.resends < MOST_RESENDS
+            && !self.doubtful
+            && said.is_some_and(|content| !content.is_empty())
+    }
+
+    fn report(&mut self, usage: Option<&Value>) {
+        if let Some(usage) = usage.filter(|usage| usage.is_object()) {
+            self.doubtful |= self.now.merge(usage).is_err();
+        }
+    }
+
+    /// What all requests used, or what this one says it did where that cannot be.
+    fn told(&self, usage: Option<Value>) -> Value {
+        match usage {
+            Some(usage) if self.doubtful => usage,
+            _ => report_of(&self.used()),
+        }
+    }
+
+    fn used(&self) -> Tokens {
+        let (one, other) = (self.before, self.now.tokens().unwrap_or_default());
+        Tokens {
+            input: one.input.saturating_add(other.input),
+            cache_read: one.cache_read.saturating_add(other.cache_read),
+            cache_write_short: one
+                .cache_write_short
+                .saturating_add(other.cache_write_short),
+            cache_write_long: one.cache_write_long.saturating_add(other.cache_write_long),
+            output: one.output.saturating_add(other.output),
+            reasoning: one.reasoning.saturating_add(other.reasoning),
+            web_searches: one.web_searches.saturating_add(other.web_searches),
+            requests: 1,
+            ..Tokens::default()
+        }
+    }
+
+    fn keep(&mut self, event: &Map<String, Value>) {
+        if self.content.is_none() {
+            return;
+        }
+        let index = event.get("index").and_then(Value::as_u64).unwrap_or(0);
+        if let Some(block) = event.get("content_block") {
+            self.open.push((index, block.clone(), String::new()));
+            return;
+        }
+        let Some(place) = self.open.iter().rposition(|(known, ..)| *known == index) else {
+            return;
+        };
+        let Some(delta) = event.get("delta") else {
+            let (_, mut block, args) = self.open.swap_remove(place);
+            if !args.is_empty() {
+                match serde_json::from_str(&args) {
+                    Ok(input) => block["input"] = input,
+                    Err(_) => self.content = None,
+                }
+            }
+            self.complete(block);
+            return;
+        };
+        let grown = self
+            .open
+            .get_mut(place)
+            .is_some_and(|(_, block, args)| grow(block, args, delta));
+        if !grown {
+            self.content = None;
+        }
+    }
+
+    /// An empty text is refused when it comes back.
+    fn complete(&mut self, block: Value) {
+        let is_blank = block["type"] == "text"
+            && block["text"]
+                .as_str()
+                .is_none_or(|text| text.trim().is_empty());
+        if let Some(content) = &mut self.content
+            && !is_blank
+        {
+            content.push(block);
+        }
+    }
+}
+
+/// Adds to a block; whether it is known how.
+fn grow(block: &mut Value, args: &mut String, delta: &Value) -> bool {
+    let more = |name: &str| delta.get(name).and_then(Value::as_str).unwrap_or_default();
+    let field = match more("type") {
+        "text_delta" => "text",
+        "thinking_delta" => "thinking",
+        "signature_delta" => "signature",
+        "input_json_delta" => {
+            args.push_str(more("partial_json"));
+            return true;
+        }
+        "citations_delta" => {
+            let citation = delta.get("citation").cloned().unwrap_or_default();
+            match block.get_mut("citations").and_then(Value::as_array_mut) {
+                Some(citations) => citations.push(citation),
+                None => block["citations"] = json!([citation]),
+            }
+            return true;
+        }
+        _ => return false,
+    };
+    let said = block.get(field).and_then(Value::as_str).unwrap_or_default();
+    block[field] = format!("{said}{}", more(field)).into();
+    true
+}
+
+fn with_data(frame: Frame, event: &Value) -> Frame {
+    Frame {
+        data: event.to_string().into(),
+        ..frame
+    }
+}
+
+/// Usage as the protocol reports it.
+fn report_of(tokens: &Tokens) -> Value {
+    json!({
+        "input_tokens": tokens.input,
+        "cache_read_input_tokens": tokens.cache_read,
+        "cache_creation_input_tokens": tokens.cache_write_short.saturating_add(tokens.cache_write_long),
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": tokens.cache_write_short,
+            "ephemeral_1h_input_tokens": tokens.cache_write_long,
+        },
+        "output_tokens": tokens.output,
+        "output_tokens_details": {"thinking_tokens": tokens.reasoning},
+        "server_tool_use": {"web_search_requests": tokens.web_searches},
+    })
+}
+
+/// Whether answers of an upstream may pause: those to tools that it runs itself.
+pub(super) fn may_pause(upstream: Protocol, searches: bool) -> bool {
+    upstream == Protocol::Messages && searches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_put_together_as_it_would_have_come_whole() {
+        let delta = |kind: &str, field: &str, value: Value| json!({"type": kind, field: value});
+        let cited = || json!({"type": "web_search_result_location", "url": "https://a.example"});
+        // How a block begins, its deltas, and the block; none where it cannot be told.
+        let table = [
+            (
+                json!({"type": "text", "text": "", "citations": null}),
+                vec![
+                    delta("text_delta", "text", "a".into()),
+                    delta("citations_delta", "citation", cited()),
+                    delta("text_delta", "text", "b".into()),
+                    delta("citations_delta", "citation", cited()),
+                ],
+                Some(json!({"type": "text", "text": "ab", "citations": [cited(), cited()]})),
+            ),
+            (
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+                vec![
+                    delta("thinking_delta", "thinking", "hm".into()),
+                    delta("signature_delta", "signature", "sig".into()),
+                ],
+                Some(json!({"type": "thinking", "thinking": "hm", "signature": "sig"})),
+            ),
+            (
+                json!({"type": "compaction"}),
+                vec![delta("compaction_delta", "content", "x".into())],
+                None,
+            ),
+        ];
+
+        for (mut block, deltas, expected) in table {
+            let mut args = String::new();
+            let known = deltas
+                .iter()
+                .all(|delta| grow(&mut block, &mut args, delta));
+            assert_eq!(known.then_some(block), expected);
+        }
+    }
+
+    #[test]
+    fn usage_is_reported_as_it_would_be_read() {
+        let used = Tokens {
+            input: 5,
+            cache_read: 7,
+            cache_write_short: 11,
+            cache_write_long: 13,
+            output: 17,
+            reasoning: 3,
+            web_searches: 2,
+            requests: 1,
+            ..Tokens::default()
+        };
+        let mut read = MessagesUsage::default();
+
+        read.merge(&report_of(&used)).expect("sound");
+
+        assert_eq!(read.tokens(), Some(used));
+    }
+}

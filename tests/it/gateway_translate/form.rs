@@ -1,0 +1,314 @@
+//! The form in which a client wants its answer, and the marks it makes: carried, or made up for.
+
+use entity::{Platform, channel::Kind, model};
+use sea_orm::{ColumnTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use super::{CHAT, MESSAGES, PAIRS, RESPONSES, events, serve, spoken};
+use crate::support::{
+    gate::Gate,
+    upstream::{Answer, Upstream},
+};
+
+fn frames(events: &[Value]) -> Answer {
+    let frames: Vec<String> = events
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    Answer::stream(&frames)
+}
+
+fn token(text: &str) -> Value {
+    json!({"token": text, "logprob": -0.5, "bytes": text.as_bytes(), "top_logprobs": [
+        {"token": "x", "logprob": -3.0, "bytes": [120]}]})
+}
+
+/// A model known by this name upstream.
+async fn add(gate: &Gate, kind: Kind, upstream: &Upstream, name: &str) {
+    gate.add_upstream(kind, &upstream.base, name).await;
+}
+
+#[tokio::test]
+async fn likelihoods_of_tokens_are_asked_for_and_arrive_in_the_clients_form() {
+    let gate = Gate::open().await;
+    let by_chat = || {
+        let chunk = |text: &str| json!({"choices": [{"index": 0, "delta": {"content": text}, "logprobs": {"content": [token(text)]}}]});
+        frames(&[
+            chunk("hi"),
+            chunk(" you"),
+            json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+                   "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}}),
+        ])
+    };
+    let by_responses = || {
+        let delta = |text: &str| json!({"type": "response.output_text.delta", "output_index": 0, "item_id": "m", "delta": text, "logprobs": [token(text)]});
+        let part = json!({"type": "output_text", "text": "hi you", "logprobs": [token("hi"), token(" you")]});
+        frames(&[
+            json!({"type": "response.created", "response": {"id": "r"}}),
+            delta("hi"),
+            delta(" you"),
+            json!({"type": "response.completed", "response": {"id": "r", "status": "completed",
+                "output": [{"type": "message", "id": "m", "content": [part]}],
+                "usage": {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}}}),
+        ])
+    };
+
+    for pair in PAIRS
+        .into_iter()
+        .filter(|pair| pair.client != MESSAGES && pair.upstream != MESSAGES)
+    {
+        let answer = || {
+            if pair.upstream == CHAT {
+                by_chat()
+            } else {
+                by_responses()
+            }
+        };
+        let upstream = Upstream::start([answer(), answer()]);
+        serve(&gate, pair, &upstream, pair.name).await;
+        let said = json!([{"role": "user", "content": "hi"}]);
+        for streamed in [true, false] {
+            let request = if pair.client == CHAT {
+                json!({"model": pair.name, "messages": said, "stream": streamed, "logprobs": true, "top_logprobs": 1,
+                       "max_completion_tokens": 4_000})
+            } else {
+                json!({"model": pair.name, "input": said, "stream": streamed, "top_logprobs": 1, "max_output_tokens": 4_000,
+                       "include": ["message.output_text.logprobs"]})
+            };
+
+            let answer = gate
+                .post(pair.client, &request)
+                .send()
+                .await
+                .expect("an answer");
+
+            assert_eq!(answer.status(), 200, "{}", pair.name);
+            let text = answer.text().await.expect("a body");
+            let documents = if streamed {
+                events(&text)
+            } else {
+                vec![serde_json::from_str(&text).expect("JSON")]
+            };
+            let found: Vec<Value> = documents
+                .iter()
+                .flat_map(|document| {
+                    let list = if pair.client == CHAT {
+                        &document["choices"][0]["logprobs"]["content"]
+                    } else if streamed {
+                        if document["type"] == "response.output_text.delta" {
+                            &document["logprobs"]
+                        } else {
+                            &Value::Null
+                        }
+                    } else {
+                        &document["output"][0]["content"][0]["logprobs"]
+                    };
+                    list.as_array().cloned().unwrap_or_default()
+                })
+                .collect();
+            assert_eq!(
+                found,
+                [token("hi"), token(" you")],
+                "{} {streamed}: {text}",
+                pair.name
+            );
+        }
+        let asked = upstream.requests().pop().expect("a request").body;
+        assert_eq!(asked["top_logprobs"], 1, "{asked}");
+        if pair.upstream == CHAT {
+            assert_eq!(asked["logprobs"], true);
+        } else {
+            let include = asked["include"].as_array().expect("a list");
+            assert!(
+                include.contains(&"message.output_text.logprobs".into()),
+                "{asked}"
+            );
+        }
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn likelihoods_that_an_upstream_cannot_tell_are_left_out_by_name() {
+    let gate = Gate::open().await;
+    let answer = json!({"content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
+                        "usage": {"input_tokens": 9, "output_tokens": 2}});
+    let upstream = Upstream::start([Answer::json(200, &answer)]);
+    add(&gate, Kind::Anthropic, &upstream, "m").await;
+    let request = json!({"model": "m", "max_completion_tokens": 9, "logprobs": true,
+                         "messages": [{"role": "user", "content": "hi"}]});
+
+    let answer = gate.post(CHAT, &request).send().await.expect("an answer");
+
+    let dropped = answer.headers().get("x-gateway-dropped").expect("a header");
+    assert_eq!(dropped, "logprobs");
+    let asked = upstream
+        .requests()
+        .pop()
+        .expect("a request")
+        .body
+        .to_string();
+    assert!(!asked.contains("logprobs"), "{asked}");
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_schema_is_kept_by_models_that_take_none_for_their_answer() {
+    let gate = Gate::open().await;
+    let schema = json!({"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"],
+                        "additionalProperties": false});
+    let blocks = |stop: &str| {
+        frames(&[
+            json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}}),
+            json!({"type": "content_block_start", "index": 0, "content_block":
+                {"type": "tool_use", "id": "t", "name": "json_output", "input": {}}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{\"x\":"}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "4}"}}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 4}}),
+            json!({"type": "message_stop"}),
+        ])
+    };
+    let upstream = Upstream::start([blocks("tool_use")]);
+    add(&gate, Kind::Anthropic, &upstream, "claude-3-5-haiku").await;
+    let update = model::Entity::change().filter(model::Column::Name.eq("claude-3-5-haiku"));
+    gate.change(update, model::Column::MaxOutput, 8_000_i64)
+        .await;
+
+    for client in [CHAT, RESPONSES] {
+        for streamed in [true, false] {
+            let said = json!([{"role": "user", "content": "four"}]);
+            let request = if client == CHAT {
+                json!({"model": "claude-3-5-haiku", "stream": streamed, "messages": said, "max_completion_tokens": 4_000,
+                    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}})
+            } else {
+                json!({"model": "claude-3-5-haiku", "stream": streamed, "input": said, "max_output_tokens": 4_000,
+                    "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}}})
+            };
+
+            let answer = gate.post(client, &request).send().await.expect("an answer");
+
+            assert_eq!(answer.status(), 200);
+            let text = answer.text().await.expect("a body");
+            if streamed {
+                let (said, _, calls, last) = spoken(client, &text);
+                assert_eq!((&*said, calls.len()), ("{\"x\":4}", 0), "{text}");
+                assert_eq!(last, super::last_word(client, "stop"), "{text}");
+            } else {
+                let body: Value = serde_json::from_str(&text).expect("JSON");
+                let said = if client == CHAT {
+                    assert_eq!(body["choices"][0]["finish_reason"], "stop", "{body}");
+                    &body["choices"][0]["message"]["content"]
+                } else {
+                    assert_eq!(body["output"].as_array().map(Vec::len), Some(1), "{body}");
+                    &body["output"][0]["content"][0]["text"]
+                };
+                assert_eq!(said, "{\"x\":4}", "{body}");
+            }
+            let asked = upstream.requests().pop().expect("a request").body;
+            assert_eq!(asked["tool_choice"]["name"], "json_output", "{asked}");
+            assert_eq!(asked["tools"][0]["input_schema"], schema, "{asked}");
+            assert_eq!(asked["output_config"], Value::Null, "{asked}");
+        }
+    }
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn marks_of_a_prompt_cache_reach_an_upstream_that_has_them() {
+    let gate = Gate::open().await;
+    let answer = json!({"content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
+                        "usage": {"input_tokens": 9, "output_tokens": 2}});
+    let upstream = Upstream::start([Answer::json(200, &answer)]);
+    add(&gate, Kind::Anthropic, &upstream, "m").await;
+    let mark = |ttl: &str| json!({"mode": "explicit", "ttl": ttl});
+    let part = |text: &str, ttl: &str| json!({"type": "input_text", "text": text, "prompt_cache_breakpoint": mark(ttl)});
+    let request = json!({"model": "m", "max_output_tokens": 99, "input": [
+        {"role": "user", "content": [part("long", "12h"), part("short", "30m"), {"type": "input_text", "text": "end"}]}]});
+
+    let answer = gate
+        .post(RESPONSES, &request)
+        .send()
+        .await
+        .expect("an answer");
+
+    assert_eq!(answer.status(), 200);
+    let asked = upstream.requests().pop().expect("a request").body;
+    let blocks = &asked["messages"][0]["content"];
+    assert_eq!(
+        blocks[0]["cache_control"],
+        json!({"type": "ephemeral", "ttl": "1h"}),
+        "{asked}"
+    );
+    assert_eq!(
+        blocks[1]["cache_control"],
+        json!({"type": "ephemeral"}),
+        "{asked}"
+    );
+    assert_eq!(blocks[2]["cache_control"], Value::Null, "{asked}");
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn calls_and_items_that_are_badly_numbered_are_not_mixed_up() {
+    let gate = Gate::open().await;
+    let call = |id: &str, name: Option<&str>, args: &str| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [
+            {"index": 0, "id": id, "function": {"name": name, "arguments": args}}]}}]})
+    };
+    let by_chat = || {
+        frames(&[
+            call("a", Some("f"), "{\"x\""),
+            call("a", None, ":1}"),
+            call("b", Some("f"), "{\"x\":2}"),
+            json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}],
+                   "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}}),
+        ])
+    };
+    let item = |id: &str, args: &str| json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": "f", "arguments": args});
+    let added = |id: &str| json!({"type": "response.output_item.added", "item": item(id, "")});
+    let args = |id: &str, args: &str| json!({"type": "response.function_call_arguments.delta", "item_id": format!("fc_{id}"), "delta": args});
+    let by_responses = || {
+        frames(&[
+            json!({"type": "response.created", "response": {"id": "r"}}),
+            added("a"),
+            added("b"),
+            args("b", "{\"x\":2}"),
+            args("a", "{\"x\":1}"),
+            json!({"type": "response.output_item.done", "item": item("b", "{\"x\":2}")}),
+            json!({"type": "response.output_item.done", "item": item("a", "{\"x\":1}")}),
+            json!({"type": "response.completed", "response": {"id": "r", "status": "completed",
+                "output": [item("a", "{\"x\":1}"), item("b", "{\"x\":2}")],
+                "usage": {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}}}),
+        ])
+    };
+
+    for pair in PAIRS.into_iter().filter(|pair| pair.upstream != MESSAGES) {
+        let answer = if pair.upstream == CHAT {
+            by_chat()
+        } else {
+            by_responses()
+        };
+        let upstream = Upstream::start([answer]);
+        serve(&gate, pair, &upstream, pair.name).await;
+        let request = super::request(pair, pair.name, true);
+
+        let answer = gate
+            .post(pair.client, &request)
+            .send()
+            .await
+            .expect("an answer");
+
+        let text = answer.text().await.expect("a body");
+        let (_, _, mut calls, _) = spoken(pair.client, &text);
+        calls.sort();
+        assert_eq!(calls, ["{\"x\":1}", "{\"x\":2}"], "{}: {text}", pair.name);
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
