@@ -52,6 +52,13 @@ async fn channel_at(office: &Office, base: &str) -> ChannelId {
     id
 }
 
+/// The secret of a channel's first key, as its row has it.
+async fn first_secret(office: &Office, id: ChannelId) -> Option<Vec<u8>> {
+    let row = channel::Entity::every().filter(channel::Column::Id.eq(id));
+    let found = row.one(office.till.db.read()).await.expect("rows");
+    found.expect("the channel").secret
+}
+
 #[tokio::test]
 async fn an_operator_says_whom_a_group_takes() {
     let office = Office::open().await;
@@ -329,15 +336,97 @@ async fn the_schedule_finds_new_models_and_channels_that_do_not_answer() {
 }
 
 #[tokio::test]
+async fn a_test_shows_no_key_that_its_provider_repeats() {
+    let office = Office::open().await;
+    let mut operator = office.operator().await;
+    let words = json!({"error": {"message": "Incorrect API key: sk-upstream-0123456789abcd."}});
+    let upstream = Upstream::start([Answer::json(401, &words)]);
+    let id = channel_at(&office, &upstream.base).await;
+    let page = format!("{CHANNELS}/{id}");
+
+    operator
+        .send_from(&page, &format!("{page}/test"), &[("model", "gpt-5.4")])
+        .await;
+    let tested = operator.open(&page).await;
+
+    assert!(
+        tested.text.contains("Incorrect API key: ***"),
+        "{}",
+        tested.text
+    );
+    assert!(!tested.text.contains("sk-upstream"), "{}", tested.text);
+    upstream.stop().await;
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_refused_twice_takes_no_other_with_it() {
+    let office = Office::open().await;
+    let db = &office.till.db;
+    let id = channel_at(&office, "http://127.0.0.1:9/v1").await;
+    let sealed = |secret: &str| SealedSecret {
+        bytes: seal_channel_secret(&master(), id, "127.0.0.1", secret).into_bytes(),
+        hint: secret.chars().rev().take(4).collect(),
+    };
+    let (second, third) = (sealed("sk-second"), sealed("sk-third"));
+    let refuse = |secret| shop::refuse_key(db, id, secret, "401".to_owned(), NOW);
+    let nothing = |outcome| matches!(outcome, Err(shop::SwitchError::NothingToChange));
+    shop::add_key(db, id, second.clone(), Actor::System, NOW)
+        .await
+        .expect("a second key");
+    let first = first_secret(&office, id).await;
+
+    let (one, two) = tokio::join!(refuse(first.clone()), refuse(first.clone()));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    assert!(nothing(refuse(first).await));
+    assert_eq!(first_secret(&office, id).await, Some(second.bytes.clone()));
+
+    let wish = shop::ChangeChannel {
+        channel: id,
+        name: "Nearby".to_owned(),
+        base_url: "http://127.0.0.1:9/v1".to_owned(),
+        secret: Some(third.clone()),
+        moved: false,
+        priority: 0,
+        weight: 1,
+    };
+    shop::change(db, wish, Actor::System, NOW)
+        .await
+        .expect("a new secret");
+    assert!(
+        nothing(refuse(Some(second.bytes)).await),
+        "the one before it was refused"
+    );
+
+    let row = all::<channel::Entity>(&office).await.remove(0);
+    assert_eq!(row.status, channel::Status::Active);
+    assert_eq!(row.secret, Some(third.bytes));
+    office.finish().await;
+}
+
+#[tokio::test]
 async fn operators_get_a_letter_when_a_key_is_refused() {
     let office = Office::open().await;
     let id = channel_at(&office, "http://127.0.0.1:9/v1").await;
     let reason = "The upstream refused the channel's secret (401).".to_owned();
 
-    shop::refuse_key(&office.till.db, id, None, reason, NOW)
-        .await
-        .expect("it is switched off");
-    let again = shop::refuse_key(&office.till.db, id, None, String::new(), NOW).await;
+    shop::refuse_key(
+        &office.till.db,
+        id,
+        first_secret(&office, id).await,
+        reason,
+        NOW,
+    )
+    .await
+    .expect("it is switched off");
+    let again = shop::refuse_key(
+        &office.till.db,
+        id,
+        first_secret(&office, id).await,
+        String::new(),
+        NOW,
+    )
+    .await;
     let delivered = console::mail::deliver_due(&office.console(), NOW)
         .await
         .expect("the letters leave");

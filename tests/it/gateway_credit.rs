@@ -174,6 +174,33 @@ async fn what_cannot_be_paid_is_not_asked_for_and_its_end_is_called_by_its_name(
 }
 
 #[tokio::test]
+async fn a_translated_request_without_a_limit_gets_that_of_its_credits() {
+    let gate = Gate::open().await;
+    gate.add_model_with("large", model::Kind::Chat, 64_000, OUTPUT_NANOS)
+        .await;
+    let upstream = Upstream::start([chat_stream(3, 10, 3, "stop")]);
+    gate.add_upstream(Kind::OpenaiCompatible, &upstream.base, "large")
+        .await;
+    let body = json!({"model": "large", "stream": true, "input": "one two three"});
+
+    left_with(&gate, 4_000_000).await;
+    stream(&gate, "/v1/responses", &body).await;
+    gate.grant(Credits::from_nanos(CREDIT)).await;
+    stream(&gate, "/v1/responses", &body).await;
+
+    let asked = upstream.requests();
+    let limit = asked[0].body["max_completion_tokens"].as_u64();
+    assert!(
+        limit.is_some_and(|limit| (256..2_000).contains(&limit)),
+        "{limit:?}"
+    );
+    assert_eq!(asked[1].body["max_completion_tokens"], Value::Null);
+    gate.ended(2).await;
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn half_a_tool_call_is_not_begun() {
     let gate = Gate::open().await;
     gate.add_model_with("large", model::Kind::Chat, 64_000, OUTPUT_NANOS)

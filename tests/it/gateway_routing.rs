@@ -77,6 +77,13 @@ async fn channel_of(gate: &Gate, id: ChannelId) -> channel::Model {
         .expect("the channel is there")
 }
 
+async fn asked_so_often(gate: &Gate, upstream: &Upstream, times: usize) {
+    gate.until("the upstream is asked", || async {
+        upstream.requests().len() == times
+    })
+    .await;
+}
+
 fn keys_of(requests: &[Asked]) -> Vec<&str> {
     requests
         .iter()
@@ -287,6 +294,79 @@ async fn several_keys_are_drawn_in_turn_and_a_refused_one_is_put_aside_alone() {
         letters[0].payload.contains("\"off\":false"),
         "{}",
         letters[0].payload
+    );
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn calls_that_meet_one_refused_key_together_put_that_one_aside_alone() {
+    let gate = Gate::open().await;
+    let slow = || refused_key().wait_first();
+    let upstream = Upstream::start([slow(), good(), good(), slow(), good()]);
+    let id = gate
+        .add_upstream(channel::Kind::OpenaiCompatible, &upstream.base, "m")
+        .await;
+    further_key(&gate, id, "sk-second-1234").await;
+    further_key(&gate, id, "sk-third-12345").await;
+    let ((first, second), ()) = tokio::join!(
+        async {
+            tokio::join!(ask(&gate, "m"), async {
+                asked_so_often(&gate, &upstream, 3).await;
+                ask(&gate, "m").await
+            })
+        },
+        async {
+            asked_so_often(&gate, &upstream, 1).await;
+            for _ in 0..2 {
+                assert_eq!(ask(&gate, "m").await.status(), 200);
+            }
+            asked_so_often(&gate, &upstream, 4).await;
+            upstream.release();
+            upstream.release();
+        }
+    );
+    for answer in [first, second] {
+        assert_eq!(answer.status(), 200, "another key served it");
+    }
+    gate.until("the refused key is put aside", || async {
+        channel_key::Entity::every()
+            .filter(channel_key::Column::Status.eq(channel_key::Status::Refused))
+            .count(gate.till.db.read())
+            .await
+            .expect("keys read")
+            > 0
+    })
+    .await;
+    let before = upstream.requests().len();
+    for _ in 0..4 {
+        assert_eq!(ask(&gate, "m").await.status(), 200);
+    }
+
+    let later = upstream.requests();
+    let mut keys = keys_of(&later[before..]);
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys, ["Bearer sk-second-1234", "Bearer sk-third-12345"]);
+    gate.ended(8).await;
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_had_enough_gives_way_to_another_though_nobody_says_for_how_long() {
+    let gate = Gate::open().await;
+    let upstream = Upstream::start([failing(429), good()]);
+    let id = gate
+        .add_upstream(channel::Kind::OpenaiCompatible, &upstream.base, "m")
+        .await;
+    further_key(&gate, id, "sk-second-1234").await;
+
+    assert_eq!(ask(&gate, "m").await.status(), 200);
+
+    assert_eq!(
+        keys_of(&upstream.requests()),
+        ["Bearer sk-upstream", "Bearer sk-second-1234"]
     );
     upstream.stop().await;
     gate.finish().await;

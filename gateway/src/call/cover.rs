@@ -1,7 +1,7 @@
 //! What the hold pays for: the output limit is lowered to it before the call leaves, and while the answer streams the
 //! hold grows ahead of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use billing::{
     admission::ExtendRefusal,
@@ -65,6 +65,11 @@ pub(super) fn fit(call: &mut Call, held: Credits) -> Result<(), BadRequest> {
         .reading
         .lowered(call.protocol, &call.body, limit, chat_name);
     call.reading = reading::read(call.protocol, &call.body)?;
+    // What is written for another protocol was read before the hold, and may have named no limit.
+    if let Some(request) = &mut call.foreign {
+        let request = Arc::make_mut(request);
+        request.max_output = Some(request.max_output.map_or(limit, |asked| asked.min(limit)));
+    }
     call.output_limit = limit;
     call.lowered = true;
     Ok(())

@@ -274,6 +274,7 @@ mod tests {
         .map(|key| Credential {
             key,
             headers: HeaderMap::new(),
+            sealed: None,
         })
         .collect();
         let (turns, cooldowns) = (Turns::default(), Cooldowns::default());

@@ -308,7 +308,7 @@ fn note_failure(
         failed.why
     );
     let subject = match credential {
-        Some(credential) if channel.keys().len() > 1 && failed.severity.is_of_the_key() => {
+        Some(credential) if channel.keys().len() > 1 && is_of_the_key(failed) => {
             Subject::Key(channel.id, credential.key)
         }
         _ => Subject::Channel(channel.id),
@@ -330,29 +330,37 @@ fn note_failure(
         });
     }
     if failed.secret_refused {
-        put_aside(
-            gateway,
-            channel,
-            credential.and_then(|credential| credential.key),
-        );
+        put_aside(gateway, channel, credential);
     }
 }
+
+/// Whether another key of the same channel may do better. What an account may ask is its own, whether or not its upstream
+/// says for how long it had enough.
+fn is_of_the_key(failed: &Failed) -> bool {
+    failed.severity.is_of_the_key() || failed.status == Some(TOO_MANY_REQUESTS)
+}
+
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Letters of an upstream's words that are kept.
 const LONGEST_FAULT: usize = 300;
 
 /// A secret that the upstream does not know will not be known at the next call either. Put aside in a task of its own;
 /// the call goes on with another key or channel.
-fn put_aside(gateway: &Gateway, channel: &Channel, key: Option<ChannelKeyId>) {
+fn put_aside(gateway: &Gateway, channel: &Channel, credential: Option<&Credential>) {
     let inner = Arc::clone(&gateway.inner);
     let (id, name) = (channel.id, channel.name.clone());
+    let key = credential.and_then(|credential| credential.key);
+    let secret = credential.and_then(|credential| credential.sealed.clone());
     let work = async move {
         let reason = "The upstream refused the channel's secret (401).".to_owned();
         let now = inner.clock.now();
         tracing::error!(channel.id = %id, channel.name = %name, "a key of a channel is put aside: its upstream refused it");
-        match refuse_key(&inner.db, id, key, reason, now).await {
+        match refuse_key(&inner.db, id, secret, reason, now).await {
+            // Its place is another's now, or nobody's.
+            Ok(()) => inner.cooldowns.succeeded(Subject::Key(id, key)),
             // Another call was as unlucky, and faster.
-            Ok(()) | Err(SwitchError::NothingToChange) => {}
+            Err(SwitchError::NothingToChange) => {}
             Err(SwitchError::Store(error)) => {
                 tracing::error!(channel.id = %id, %error, "a key of a channel could not be put aside");
             }
@@ -414,7 +422,7 @@ impl<'a> Tries<'a> {
         self.all_limited &= matches!(failed.severity, Severity::Limited(_));
         let keys = channel.keys();
         let another = keys.len() > 1
-            && failed.severity.is_of_the_key()
+            && is_of_the_key(failed)
             && keys.iter().any(|credential| {
                 let subject = Subject::Key(channel.id, credential.key);
                 cooldowns.left(subject).is_zero()

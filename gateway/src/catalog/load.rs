@@ -191,11 +191,16 @@ fn upstream(
         None => Some(HeaderMap::new()),
         Some(bytes) => opened(bytes),
     };
-    let first = first.map(|headers| Credential { key: None, headers });
+    let first = first.map(|headers| Credential {
+        key: None,
+        headers,
+        sealed: row.secret.clone(),
+    });
     let further = further.into_iter().filter_map(|key| {
         Some(Credential {
             key: Some(key.id),
-            headers: opened(key.secret)?,
+            headers: opened(key.secret.clone())?,
+            sealed: Some(key.secret),
         })
     });
     let keys: Vec<Credential> = first.into_iter().chain(further).collect();

@@ -75,6 +75,8 @@ pub(crate) struct Credential {
     pub(crate) key: Option<ChannelKeyId>,
     /// The headers that carry the secret; marked sensitive, so no log shows them.
     pub(crate) headers: HeaderMap,
+    /// The secret as its row has it, which says for good which key this is; none where the upstream wants none.
+    pub(crate) sealed: Option<Vec<u8>>,
 }
 
 /// Where a channel leads.

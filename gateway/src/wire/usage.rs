@@ -126,17 +126,26 @@ impl MessagesUsage {
         let split = details(usage, &["cache_creation"]);
         let long = sound(split, "ephemeral_1h_input_tokens");
         let short = sound(split, "ephemeral_5m_input_tokens");
-        let written = sound(usage, "cache_creation_input_tokens")
-            .max(short.map(|short| short + long.unwrap_or(0)));
+        let in_parts = short
+            .or(long)
+            .map(|_| short.unwrap_or(0) + long.unwrap_or(0));
+        let written = sound(usage, "cache_creation_input_tokens").max(in_parts);
         let thinking = sound(
             details(usage, &["output_tokens_details"]),
             "thinking_tokens",
         );
+        // Programs between fill what they do not know with zeros, and no prompt shrinks to nothing while it is answered.
+        let input = sound(usage, "input_tokens");
+        let cache_read = sound(usage, "cache_read_input_tokens");
+        let is_blank = [input, cache_read, written]
+            .iter()
+            .all(|part| part.unwrap_or(0) == 0);
+        let told = |part: Option<u64>| part.filter(|_| !is_blank);
         let next = Self {
-            input: sound(usage, "input_tokens").or(self.input),
-            cache_read: sound(usage, "cache_read_input_tokens").or(self.cache_read),
-            cache_written: written.or(self.cache_written),
-            cache_written_long: long.or(self.cache_written_long),
+            input: told(input).or(self.input).or(input),
+            cache_read: told(cache_read).or(self.cache_read).or(cache_read),
+            cache_written: told(written).or(self.cache_written).or(written),
+            cache_written_long: told(long).or(self.cache_written_long).or(long),
             output: sound(usage, "output_tokens").or(self.output),
             thinking: thinking.or(self.thinking),
             web_searches: sound(details(usage, &["server_tool_use"]), "web_search_requests")
@@ -361,6 +370,29 @@ mod tests {
             Ok(None)
         );
         assert_eq!(openai(&json!({})), Ok(None));
+    }
+
+    #[test]
+    fn zeros_of_a_later_report_do_not_make_the_prompt_free() {
+        let mut usage = MessagesUsage::default();
+        for report in [
+            json!({"input_tokens": 10, "cache_read_input_tokens": 5_000, "output_tokens": 1,
+                   "cache_creation": {"ephemeral_1h_input_tokens": 40}}),
+            json!({"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0,
+                   "output_tokens": 7}),
+        ] {
+            usage.merge(&report).expect("credible");
+        }
+        assert_eq!(usage.tokens(), Some(tokens([10, 5_000, 0, 40, 7, 0])));
+
+        let mut all_cached = MessagesUsage::default();
+        for report in [
+            json!({"input_tokens": 10, "output_tokens": 1}),
+            json!({"input_tokens": 0, "cache_read_input_tokens": 10, "output_tokens": 7}),
+        ] {
+            all_cached.merge(&report).expect("credible");
+        }
+        assert_eq!(all_cached.tokens(), Some(tokens([0, 10, 0, 0, 7, 0])));
     }
 
     #[test]

@@ -6,22 +6,27 @@ use entity::{
     audit_trail::{self, Entry},
     channel, channel_key, outbox, person,
 };
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany, sea_query::Expr,
+};
 
 use super::switch::SwitchError;
 
 /// The letter that tells operators of it; its payload holds the person, the channel and whether it is off.
 pub const KEY_REFUSED_TOPIC: &str = "mail.key_refused";
 
-/// Puts one key aside: a further one, or, where none is named, the channel's first, whose place the oldest further one
-/// takes.
+/// Puts aside the key with this sealed secret, or the channel itself where it has none: a further key alone; in the place of
+/// the first comes the oldest further one.
+///
+/// The secret says which key is meant, for places change hands: calls that met the same refused key must not take the next
+/// one with it, nor one that was entered meanwhile.
 ///
 /// # Errors
-/// [`SwitchError::NothingToChange`] where somebody was faster.
+/// [`SwitchError::NothingToChange`] where no key that is drawn has this secret any more.
 pub async fn refuse_key(
     db: &Database,
     channel: ChannelId,
-    key: Option<ChannelKeyId>,
+    secret: Option<Vec<u8>>,
     reason: String,
     now: Timestamp,
 ) -> Result<(), SwitchError> {
@@ -33,25 +38,30 @@ pub async fn refuse_key(
                 .one(tx)
                 .await?
                 .ok_or(SwitchError::NothingToChange)?;
-            let heir = channel_key::Entity::every()
+            let further = channel_key::Entity::every()
                 .filter(channel_key::Column::ChannelId.eq(channel))
                 .filter(channel_key::Column::Status.eq(channel_key::Status::Active))
                 .order_by_asc(channel_key::Column::Id)
-                .one(tx)
+                .all(tx)
                 .await?;
-            let (action, off) = match (key, heir) {
-                (Some(key), _) => {
-                    set_aside(tx, key, &reason).await?;
-                    ("channel.refuse_key", false)
+            let (action, off) = if row.secret == secret {
+                match further.into_iter().next() {
+                    Some(heir) => {
+                        replace(tx, &row, heir, &reason, now).await?;
+                        ("channel.refuse_key", false)
+                    }
+                    None => {
+                        switch_off(tx, &row, &reason).await?;
+                        ("channel.disable", true)
+                    }
                 }
-                (None, Some(heir)) => {
-                    replace(tx, &row, heir, &reason, now).await?;
-                    ("channel.refuse_key", false)
-                }
-                (None, None) => {
-                    switch_off(tx, channel, &reason).await?;
-                    ("channel.disable", true)
-                }
+            } else {
+                let refused = further
+                    .into_iter()
+                    .find(|key| Some(&key.secret) == secret.as_ref())
+                    .ok_or(SwitchError::NothingToChange)?;
+                set_aside(tx, refused.id, &reason).await?;
+                ("channel.refuse_key", false)
             };
             let entry = Entry {
                 actor: Actor::System,
@@ -95,7 +105,12 @@ async fn replace(
     heir: channel_key::Model,
     reason: &str,
     now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<(), SwitchError> {
+    let change = channel::Entity::change()
+        .col_expr(channel::Column::Secret, Expr::value(heir.secret))
+        .col_expr(channel::Column::SecretHint, Expr::value(heir.hint))
+        .col_expr(channel::Column::SecretSetAt, Expr::value(heir.created_at));
+    claim(tx, row, change).await?;
     channel_key::Entity::remove()
         .filter(channel_key::Column::Id.eq(heir.id))
         .exec(tx)
@@ -114,27 +129,41 @@ async fn replace(
             .exec_without_returning(tx)
             .await?;
     }
-    channel::Entity::change()
-        .col_expr(channel::Column::Secret, Expr::value(heir.secret))
-        .col_expr(channel::Column::SecretHint, Expr::value(heir.hint))
-        .col_expr(channel::Column::SecretSetAt, Expr::value(heir.created_at))
-        .filter(channel::Column::Id.eq(row.id))
-        .exec(tx)
-        .await?;
     Ok(())
 }
 
-async fn switch_off(tx: &Tx, channel: ChannelId, reason: &str) -> Result<(), DbErr> {
-    channel::Entity::change()
+async fn switch_off(tx: &Tx, row: &channel::Model, reason: &str) -> Result<(), SwitchError> {
+    let change = channel::Entity::change()
         .col_expr(
             channel::Column::Status,
             Expr::value(channel::Status::Disabled),
         )
-        .col_expr(channel::Column::StatusReason, Expr::value(reason))
-        .filter(channel::Column::Id.eq(channel))
+        .col_expr(channel::Column::StatusReason, Expr::value(reason));
+    claim(tx, row, change).await
+}
+
+/// Changes the row as long as it is active with the secret that was refused: of two that ask at once, one has it.
+async fn claim(
+    tx: &Tx,
+    row: &channel::Model,
+    change: UpdateMany<channel::Entity>,
+) -> Result<(), SwitchError> {
+    let same = match row.secret.clone() {
+        Some(secret) => channel::Column::Secret.eq(secret),
+        None => channel::Column::Secret.is_null(),
+    };
+    let touched = change
+        .filter(channel::Column::Id.eq(row.id))
+        .filter(channel::Column::Status.eq(channel::Status::Active))
+        .filter(same)
         .exec(tx)
-        .await?;
-    Ok(())
+        .await?
+        .rows_affected;
+    if touched == 1 {
+        Ok(())
+    } else {
+        Err(SwitchError::NothingToChange)
+    }
 }
 
 async fn alert(tx: &Tx, channel: ChannelId, off: bool, now: Timestamp) -> Result<(), DbErr> {

@@ -156,6 +156,7 @@ async fn ask(
             headers.insert(name, value);
         }
     }
+    let secrets = secrets_of(&headers);
     let call = Call {
         method,
         url: address(&options.quirks, provider::endpoint(kind, &base, endpoint)),
@@ -178,7 +179,27 @@ async fn ask(
         .read(ANSWER_BYTES)
         .await
         .map_err(|error| unreached(&error))?;
+    let body = match std::str::from_utf8(&body) {
+        Ok(text) if secrets.iter().any(|secret| text.contains(secret)) => {
+            let cleaned = secrets.iter().fold(text.to_owned(), |text, secret| {
+                text.replace(secret.as_str(), "***")
+            });
+            cleaned.into()
+        }
+        _ => body,
+    };
     Ok(Told { status, body })
+}
+
+/// What no page repeats, though some providers repeat the key that they refuse.
+fn secrets_of(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .values()
+        .filter(|value| value.is_sensitive())
+        .filter_map(|value| value.to_str().ok())
+        .map(|value| value.strip_prefix("Bearer ").unwrap_or(value).to_owned())
+        .filter(|secret| !secret.is_empty())
+        .collect()
 }
 
 fn address(quirks: &Quirks, mut url: Url) -> Url {
