@@ -33,7 +33,8 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
-    /// Whether another key of the same channel may do better.
+    /// Whether another key of the same channel may do better. What an account may ask is its own, whether or not its
+    /// upstream says for how long it had enough.
     pub(crate) fn is_of_the_key(self) -> bool {
         self != Self::Passing
     }

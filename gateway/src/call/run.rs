@@ -308,7 +308,7 @@ fn note_failure(
         failed.why
     );
     let subject = match credential {
-        Some(credential) if channel.keys().len() > 1 && is_of_the_key(failed) => {
+        Some(credential) if channel.keys().len() > 1 && failed.severity.is_of_the_key() => {
             Subject::Key(channel.id, credential.key)
         }
         _ => Subject::Channel(channel.id),
@@ -333,14 +333,6 @@ fn note_failure(
         put_aside(gateway, channel, credential);
     }
 }
-
-/// Whether another key of the same channel may do better. What an account may ask is its own, whether or not its upstream
-/// says for how long it had enough.
-fn is_of_the_key(failed: &Failed) -> bool {
-    failed.severity.is_of_the_key() || failed.status == Some(TOO_MANY_REQUESTS)
-}
-
-const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Letters of an upstream's words that are kept.
 const LONGEST_FAULT: usize = 300;
@@ -422,7 +414,7 @@ impl<'a> Tries<'a> {
         self.all_limited &= matches!(failed.severity, Severity::Limited(_));
         let keys = channel.keys();
         let another = keys.len() > 1
-            && is_of_the_key(failed)
+            && failed.severity.is_of_the_key()
             && keys.iter().any(|credential| {
                 let subject = Subject::Key(channel.id, credential.key);
                 cooldowns.left(subject).is_zero()
