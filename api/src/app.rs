@@ -369,7 +369,15 @@ impl Running {
     /// # Errors
     /// When the database does not close cleanly.
     pub async fn stop(self) -> Result<(), sea_orm::DbErr> {
-        self.wind_down(true).await
+        self.stop_or(std::future::pending()).await
+    }
+
+    /// As [`Running::stop`], but waits for running answers no longer than until `hurry` is over.
+    ///
+    /// # Errors
+    /// As [`Running::stop`].
+    pub async fn stop_or(self, hurry: impl Future<Output = ()>) -> Result<(), sea_orm::DbErr> {
+        self.wind_down(true, hurry).await
     }
 
     /// As [`Running::stop`], but does not wait for clients to close their connections.
@@ -377,24 +385,28 @@ impl Running {
     /// # Errors
     /// As [`Running::stop`].
     pub async fn halt(self) -> Result<(), sea_orm::DbErr> {
-        self.wind_down(false).await
+        self.wind_down(false, std::future::pending()).await
     }
 
-    async fn wind_down(self, politely: bool) -> Result<(), sea_orm::DbErr> {
+    async fn wind_down(
+        self,
+        politely: bool,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), sea_orm::DbErr> {
         self.health.set_ready(false);
         self.gateway.close();
         self.jobs_end.cancel();
-        if tokio::time::timeout(self.drain, async {
+        let landed = async {
             self.flight.landed().await;
             self.gateway.landed().await;
-        })
-        .await
-        .is_err()
-        {
-            tracing::warn!(
-                requests = self.flight.len(),
-                "the drain limit ended running answers"
-            );
+        };
+        let why = tokio::select! {
+            () = landed => None,
+            () = tokio::time::sleep(self.drain) => Some("the drain limit"),
+            () = hurry => Some("a second request to end"),
+        };
+        if let Some(why) = why {
+            tracing::warn!(requests = self.flight.len(), "{why} ended running answers");
         }
         // Every call has its settlement to bring before the lanes stop.
         self.gateway.stop();

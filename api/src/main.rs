@@ -226,7 +226,8 @@ async fn until(mut asked: Asked, running: Running) -> anyhow::Result<()> {
     tracing::info!("listening on {} as {}", running.address, running.public_url);
     asked.heard().await;
     tracing::info!("ending: no new work, running answers go on");
-    running.stop().await?;
+    // Whoever asks again does not want to wait.
+    running.stop_or(asked.heard()).await?;
     tracing::info!("ended");
     Ok(())
 }

@@ -53,6 +53,9 @@ const RESERVED_FOR_LANES: u32 = 4;
 const STATEMENTS: usize = 256;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may lie idle and still be used unasked. After a server's restart each that is not asked costs a
+/// call; under load none is idle for so long, and the question is one trip.
+const IDLE_UNTESTED: Duration = Duration::from_secs(2);
 
 /// The database of the installation. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
@@ -308,7 +311,7 @@ fn options(url: &str, connections: u32, is_reader: bool) -> ConnectOptions {
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .test_before_acquire(false)
-        .test_before_acquire_if_idle_for(Duration::from_secs(30))
+        .test_before_acquire_if_idle_for(IDLE_UNTESTED)
         .map_sqlx_sqlite_opts(move |sqlite| {
             use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
             sqlite

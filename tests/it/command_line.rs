@@ -138,8 +138,40 @@ async fn a_health_check_passes_while_ready_and_fails_while_draining_and_without_
     let check = async || program.run(&["--listen", &address, "healthcheck"]).await;
 
     let ready = check().await;
-    // A form whose last byte has not come keeps the server from ending.
-    let mut slow = TcpStream::connect(&address).await.expect("it listens");
+    let slow = slow_form(&address).await;
+    serving.terminate().await;
+    not_ready(&serving.base).await;
+    let draining = check().await;
+    drop(slow);
+    let ended = serving.ended().await;
+    let gone = check().await;
+
+    assert_eq!(ready.code, Some(0), "{ready:?}");
+    assert_eq!(draining.code, Some(1), "{draining:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+    program.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_twice_for_the_end_does_not_wait_for_running_requests() {
+    let program = Program::new().await.set("TOLLGATE_DRAIN_SECONDS", "600");
+    let serving = program.serve().await;
+    let slow = slow_form(&serving.base.replace("http://", "")).await;
+
+    serving.terminate().await;
+    not_ready(&serving.base).await;
+    serving.terminate().await;
+    let ended = serving.ended().await;
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    drop(slow);
+    program.finish().await;
+}
+
+/// A form whose last byte does not come, which keeps the server from ending.
+async fn slow_form(address: &str) -> TcpStream {
+    let mut slow = TcpStream::connect(address).await.expect("it listens");
     slow.write_all(
         b"POST /console/sign-in HTTP/1.1\r\nhost: a\r\nsec-fetch-site: same-origin\r\n\
           content-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n",
@@ -148,19 +180,8 @@ async fn a_health_check_passes_while_ready_and_fails_while_draining_and_without_
     .expect("it reads");
     let mut go_on = [0; 25];
     slow.read_exact(&mut go_on).await.expect("it answers");
-    serving.terminate().await;
-    not_ready(&serving.base).await;
-    let draining = check().await;
-    drop(slow);
-    let ended = serving.ended().await;
-    let gone = check().await;
-
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
-    assert_eq!(ready.code, Some(0), "{ready:?}");
-    assert_eq!(draining.code, Some(1), "{draining:?}");
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(gone.code, Some(1), "{gone:?}");
-    program.finish().await;
+    slow
 }
 
 /// Waits until the server says that it ends, and is still there.

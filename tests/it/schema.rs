@@ -289,6 +289,34 @@ async fn a_write_that_no_index_serves_is_carried_out_as_it_stands() {
     database.drop().await;
 }
 
+#[tokio::test]
+async fn connections_that_the_server_cut_are_made_anew_before_anybody_notices() {
+    let database = TestDatabase::migrated().await;
+    let (db, other) = (database.open().await, database.open().await);
+    if db.backend() == DbBackend::Postgres {
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        other.read().execute_unprepared(cut).await.expect("cut");
+    }
+
+    // As long as a connection may lie idle before it is looked at again.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let reads = (0..6).map(|_| db.read().execute_unprepared("SELECT 1"));
+    let reads = futures_util::future::join_all(reads).await;
+    let write = || db.write(|tx| Box::pin(async move { tx.execute_unprepared("SELECT 1").await }));
+    let writes = futures_util::future::join_all((0..10).map(|_| write())).await;
+
+    let failed: Vec<_> = reads
+        .into_iter()
+        .chain(writes)
+        .filter_map(Result::err)
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    db.close().await.expect("close");
+    drop(other.close().await);
+    database.drop().await;
+}
+
 fn number(row: Option<QueryResult>) -> i64 {
     row.expect("a row").try_get("", "n").expect("a number")
 }

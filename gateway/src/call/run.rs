@@ -349,10 +349,10 @@ fn put_aside(gateway: &Gateway, channel: &Channel, credential: Option<&Credentia
         let now = inner.clock.now();
         tracing::error!(channel.id = %id, channel.name = %name, "a key of a channel is put aside: its upstream refused it");
         match refuse_key(&inner.db, id, secret, reason, now).await {
-            // Its place is another's now, or nobody's.
-            Ok(()) => inner.cooldowns.succeeded(Subject::Key(id, key)),
-            // Another call was as unlucky, and faster.
-            Err(SwitchError::NothingToChange) => {}
+            // Its place is another's now, or nobody's; another call may have been as unlucky, and faster.
+            Ok(()) | Err(SwitchError::NothingToChange) => {
+                inner.cooldowns.succeeded(Subject::Key(id, key));
+            }
             Err(SwitchError::Store(error)) => {
                 tracing::error!(channel.id = %id, %error, "a key of a channel could not be put aside");
             }
