@@ -20,7 +20,7 @@ use super::{
     events::{Events, whole},
     fault::{Refused, refused},
     foreign::{self, Crossing, Without},
-    pause::Pauses,
+    pause::{Pauses, continued},
     quirk,
     secret::Secrets,
 };
@@ -523,46 +523,6 @@ async fn read_whole(
             }
         }
     }
-}
-
-/// A whole answer that its upstream paused, with what came of sending it again.
-async fn continued(config: &Config, call: &Call, mut pauses: Pauses, first: Bytes) -> Bytes {
-    let mut body = first;
-    loop {
-        let Ok(answer) = serde_json::from_slice(&body) else {
-            return body;
-        };
-        let paused = pauses.see_whole(&answer);
-        let more = cover::more(call, pauses.pause()).filter(|_| paused);
-        let Some(again) = more.and_then(|more| pauses.resend(more.output)) else {
-            return pauses.merged(body, answer);
-        };
-        let next = timeout(config.whole_answer, async {
-            let body = whole(again.await?, config.idle).await;
-            body.map_err(|error| error.to_string())
-        });
-        match next.await {
-            // Anything but an answer leaves what there is.
-            Ok(Ok(next)) if is_message(&next) => {
-                pauses.went_on();
-                body = next;
-            }
-            Ok(Ok(_)) | Err(_) => return pauses.merged(body, answer),
-            Ok(Err(why)) => {
-                tracing::warn!(request.id = %call.visit.id, "a paused answer stays as it is: {why}");
-                return pauses.merged(body, answer);
-            }
-        }
-    }
-}
-
-fn is_message(body: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Message {
-        #[expect(dead_code, reason = "only its presence and form count")]
-        content: Vec<serde::de::IgnoredAny>,
-    }
-    serde_json::from_slice::<Message>(body).is_ok()
 }
 
 fn unsent(error: &SendError) -> Failed {

@@ -1,7 +1,8 @@
 //! An upstream that pauses its answer while its own tools work: the turn is sent again, told as one answer and billed as
 //! the sum.
 
-use entity::{channel::Kind, usage::Quality};
+use entity::{Credits, Platform, channel::Kind, model, usage::Quality};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{CHAT, MESSAGES, RESPONSES, spoken};
@@ -245,6 +246,41 @@ async fn a_turn_is_sent_again_ten_times_at_most_and_never_beyond_its_output_limi
             (price, Quality::Exact),
             "{model}"
         );
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_turn_is_sent_again_only_where_what_is_held_pays_for_it() {
+    let gate = Gate::open().await;
+
+    for (number, credits, requests) in [(1, 25_000_000, 1), (2, 200_000_000, 2)] {
+        let upstream = Upstream::start([
+            stream("It ", "pause_turn", 5, 5_000),
+            stream("is.", "end_turn", 5_005, 10),
+        ]);
+        let model = format!("{number}-dear");
+        gate.add_upstream(Kind::Anthropic, &upstream.base, &model)
+            .await;
+        let update = model::Entity::change().filter(model::Column::Name.eq(model.as_str()));
+        gate.change(update, model::Column::MaxOutput, 8_000_i64)
+            .await;
+        gate.spend_all().await;
+        gate.grant(Credits::from_nanos(credits)).await;
+
+        let (said, last) = told(&gate, RESPONSES, &question(RESPONSES, &model, true, 8_000)).await;
+
+        let all = ["It ", "is."];
+        assert_eq!(
+            (said, &*last),
+            (all[..requests].concat(), "response.completed"),
+            "{model}"
+        );
+        assert_eq!(upstream.requests().len(), requests, "{model}");
+        let row = gate.ended(number).await.pop().expect("a row");
+        assert_eq!(row.quality, Quality::Exact, "{model}");
+        assert!(row.charge.nanos() <= credits, "{model}: {}", row.charge);
         upstream.stop().await;
     }
     gate.finish().await;

@@ -7,6 +7,7 @@ mod write_answer;
 mod write_format;
 mod write_request;
 mod write_thinking;
+mod write_tool;
 
 pub(super) use read_answer::{Reader, whole};
 pub(super) use read_request::read;
