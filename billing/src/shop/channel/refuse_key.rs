@@ -45,15 +45,12 @@ pub async fn refuse_key(
                 .all(tx)
                 .await?;
             let (action, off) = if row.secret == secret {
-                match further.into_iter().next() {
-                    Some(heir) => {
-                        replace(tx, &row, heir, &reason, now).await?;
-                        ("channel.refuse_key", false)
-                    }
-                    None => {
-                        switch_off(tx, &row, &reason).await?;
-                        ("channel.disable", true)
-                    }
+                if let Some(heir) = further.into_iter().next() {
+                    replace(tx, &row, heir, &reason, now).await?;
+                    ("channel.refuse_key", false)
+                } else {
+                    switch_off(tx, &row, &reason).await?;
+                    ("channel.disable", true)
                 }
             } else {
                 let refused = further
