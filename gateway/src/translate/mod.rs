@@ -54,8 +54,20 @@ use stream::Keeping;
 
 /// Reads a request. Fails with the field that no other protocol could carry, or that is malformed.
 pub(crate) fn read(protocol: Protocol, body: &[u8]) -> Result<Request, Reject> {
-    let parsed: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| Reject::new("", format!("the body is not a JSON object: {error}")))?;
+    let parsed: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+        let cause = error.to_string();
+        // A body that goes on as it is may be as deep as its upstream likes.
+        let too_deep = cause.starts_with("recursion limit exceeded");
+        Reject::new(
+            "",
+            if too_deep {
+                "the body is nested too deeply to be translated for the channels of this model"
+                    .to_owned()
+            } else {
+                format!("the body is not a JSON object: {cause}")
+            },
+        )
+    })?;
     let mut request = match protocol {
         Protocol::Chat => chat::read(&parsed),
         Protocol::Responses => responses::read(&parsed),

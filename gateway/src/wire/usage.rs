@@ -166,6 +166,11 @@ impl MessagesUsage {
         self.input.is_some()
     }
 
+    /// Whether the output was told.
+    pub(crate) fn has_output(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// Top-level totals leave compaction and advisor turns out; the list of iterations has them all.
     fn with_iterations(self, usage: &Value) -> Result<Self, Anomaly> {
         let Some(iterations) = usage.get("iterations").and_then(Value::as_array) else {

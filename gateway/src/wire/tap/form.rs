@@ -66,6 +66,12 @@ pub(super) fn is_word(raw: Option<&RawValue>, word: &str) -> bool {
     raw.is_some_and(|raw| raw.get().trim_matches('"') == word)
 }
 
+/// `[]`, with whatever space.
+pub(super) fn is_empty_list(raw: &RawValue) -> bool {
+    let inner = raw.get().strip_prefix('[');
+    inner.is_some_and(|inner| inner.trim_start().starts_with(']'))
+}
+
 #[derive(Deserialize)]
 pub(super) struct Groq<'a> {
     #[serde(borrow)]

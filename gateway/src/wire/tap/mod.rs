@@ -11,7 +11,10 @@ use entity::Protocol;
 use serde_json::{Value, value::RawValue};
 
 use self::{
-    form::{Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_word, text_of},
+    form::{
+        Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_empty_list, is_word,
+        text_of,
+    },
     search::Searches,
 };
 use super::{
@@ -109,6 +112,8 @@ impl From<u64> for Count {
 pub(crate) struct Tap {
     protocol: Protocol,
     reported: Option<Tokens>,
+    /// What of it the upstream said in so many words.
+    said: Said,
     messages: MessagesUsage,
     anomaly: Option<Anomaly>,
     /// The upstream's last word on usage was heard.
@@ -130,6 +135,19 @@ pub(crate) struct Tap {
     response: Option<String>,
 }
 
+/// Which sides of a call have been reported.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    input: bool,
+    output: bool,
+}
+
+impl Said {
+    fn all(self) -> bool {
+        self.input && self.output
+    }
+}
+
 /// Bytes of an answer that are kept for the tokenizer: some four thousand tokens, more than most answers have.
 const KEPT: usize = 16 << 10;
 /// Letters of a model's name that are kept.
@@ -141,6 +159,7 @@ impl Tap {
         Self {
             protocol,
             reported: None,
+            said: Said::default(),
             messages: MessagesUsage::default(),
             anomaly: None,
             usage_final: false,
@@ -230,7 +249,10 @@ impl Tap {
             let error = whole.error.filter(|error| error.get() != "null");
             return Seen::Failure(error.map(failure).unwrap_or_default());
         }
-        let Some(answer) = answer.filter(|raw| raw.get() != "null") else {
+        let is_none = |raw: &RawValue| {
+            raw.get() == "null" || self.protocol == Protocol::Chat && is_empty_list(raw)
+        };
+        let Some(answer) = answer.filter(|raw| !is_none(raw)) else {
             return match whole.error {
                 Some(error) if error.get() != "null" => Seen::Failure(failure(error)),
                 _ => Seen::Garbage,
@@ -306,12 +328,19 @@ impl Tap {
         }
         let reported = self.reported;
         match (reported, self.anomaly) {
-            (Some(tokens), None) if self.usage_final && self.finished => Metered {
-                tokens,
-                exact: true,
-            },
+            (Some(tokens), None) if self.usage_final && self.finished && self.said.all() => {
+                Metered {
+                    tokens,
+                    exact: true,
+                }
+            }
             (Some(tokens), None) => Metered {
                 tokens: Tokens {
+                    input: if self.said.input {
+                        tokens.input
+                    } else {
+                        counted.input
+                    },
                     output: tokens.output.max(counted.output),
                     ..tokens
                 },
@@ -332,7 +361,8 @@ impl Tap {
                 exact: false,
             };
         };
-        let whole = self.messages.has_input() && self.anomaly.is_none();
+        let whole =
+            self.messages.has_input() && self.messages.has_output() && self.anomaly.is_none();
         if whole && self.usage_final && self.finished {
             return Metered {
                 tokens,
@@ -362,7 +392,7 @@ impl Tap {
         let is_told = match self.protocol {
             Protocol::Messages => self.messages.has_input(),
             Protocol::Chat | Protocol::Responses | Protocol::Embeddings => {
-                self.reported.is_some() && self.anomaly.is_none()
+                self.said.input && self.anomaly.is_none()
             }
         };
         Some(Owed {
@@ -495,7 +525,10 @@ impl Tap {
                     self.truncated |= delta.is_truncated();
                     self.stopped |= delta.stop_reason.is_some_and(|raw| raw.get() != "null");
                 }
-                self.usage_final |= event.usage.is_some();
+                let usage = event
+                    .usage
+                    .and_then(|raw| serde_json::from_str(raw.get()).ok());
+                self.usage_final |= usage.is_some_and(|usage| usage::says(&usage, "output_tokens"));
                 Some(Seen::Content)
             }
             _ => {
@@ -552,9 +585,47 @@ impl Tap {
                 before.or(self.messages.merge(&value).err())
             }
             _ => usage::openai(&value)
-                .map(|tokens| self.reported = tokens.or(self.reported))
+                .map(|tokens| self.take_report(&value, tokens))
                 .err(),
         };
+    }
+
+    /// What a report leaves out stays as an earlier one had it.
+    fn take_report(&mut self, value: &Value, tokens: Option<Tokens>) {
+        let Some(tokens) = tokens else {
+            return;
+        };
+        let says = |names: [&'static str; 2]| names.iter().any(|name| usage::says(value, name));
+        let said = Said {
+            input: says(["prompt_tokens", "input_tokens"]),
+            // What is made of an embedding's input is no text.
+            output: says(["completion_tokens", "output_tokens"])
+                || self.protocol == Protocol::Embeddings,
+        };
+        let mut now = tokens;
+        if let Some(before) = self.reported {
+            if !said.input {
+                now = Tokens {
+                    output: now.output,
+                    reasoning: now.reasoning,
+                    output_audio: now.output_audio,
+                    output_image: now.output_image,
+                    ..before
+                };
+            }
+            if !said.output {
+                now = Tokens {
+                    output: before.output,
+                    reasoning: before.reasoning,
+                    output_audio: before.output_audio,
+                    output_image: before.output_image,
+                    ..now
+                };
+            }
+        }
+        self.reported = Some(now);
+        self.said.input |= said.input;
+        self.said.output |= said.output;
     }
 }
 

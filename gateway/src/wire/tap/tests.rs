@@ -86,6 +86,83 @@ fn a_cut_stream_is_counted_from_the_text_that_passed() {
 }
 
 #[test]
+fn what_a_report_leaves_out_is_counted_and_what_it_says_stands() {
+    let chat = |usages: &[&str]| {
+        let begun =
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello there\"},\"finish_reason\":\"stop\"}]}\n\n"
+                .to_owned();
+        let reports = usages
+            .iter()
+            .map(|usage| format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n"));
+        let stream: String = [begun].into_iter().chain(reports).collect();
+        (Chat, stream + "data: [DONE]\n\n")
+    };
+    let messages = |start: &str, end: &str| {
+        let stream = MESSAGES.replace("{\"output_tokens\":4}", end);
+        let begun = "{\"input_tokens\":176,\"cache_read_input_tokens\":1024,\"output_tokens\":1}";
+        (Messages, stream.replace(begun, start))
+    };
+    let table = [
+        (chat(&[r#"{"prompt_tokens":10}"#]), (10, 3, false)),
+        (chat(&[r#"{"completion_tokens":5}"#]), (99, 5, false)),
+        (
+            chat(&[
+                r#"{"prompt_tokens":10,"completion_tokens":0}"#,
+                r#"{"completion_tokens":5}"#,
+            ]),
+            (10, 5, true),
+        ),
+        (
+            chat(&[r#"{"completion_tokens":5}"#, r#"{"prompt_tokens":10}"#]),
+            (10, 5, true),
+        ),
+        (
+            chat(&[r#"{"prompt_tokens":10,"completion_tokens":0}"#]),
+            (10, 0, true),
+        ),
+        (
+            messages(r#"{"input_tokens":7,"output_tokens":1}"#, "{}"),
+            (7, 3, false),
+        ),
+        (
+            messages(r#"{"output_tokens":1}"#, r#"{"output_tokens":9}"#),
+            (99, 9, false),
+        ),
+        (
+            messages(
+                r#"{"input_tokens":7,"output_tokens":1}"#,
+                r#"{"output_tokens":9}"#,
+            ),
+            (7, 9, true),
+        ),
+    ];
+    for ((protocol, stream), (input, output, exact)) in table {
+        let (tap, _) = watch(protocol, &stream);
+        let Metered {
+            tokens: used,
+            exact: is_exact,
+        } = tap.metered(99);
+        assert_eq!(
+            (used, is_exact),
+            (tokens(input, 0, output), exact),
+            "{stream}"
+        );
+    }
+}
+
+#[test]
+fn a_whole_chat_answer_without_any_answer_is_none() {
+    for body in [
+        r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0}}"#,
+        r#"{"choices":[ ],"usage":{"prompt_tokens":5,"completion_tokens":1}}"#,
+    ] {
+        assert_eq!(Tap::new(Chat).see_whole(body.as_bytes()), Seen::Garbage);
+    }
+    let empty = br#"{"content":[],"usage":{"input_tokens":5,"output_tokens":1}}"#;
+    assert_eq!(Tap::new(Messages).see_whole(empty), Seen::End);
+}
+
+#[test]
 fn searches_of_hosted_tools_are_counted_as_they_pass_and_once() {
     let item = |kind: &str| {
         format!(r#"{{"type":"web_search_call","action":{{"type":"{kind}","query":"q"}}}}"#)
