@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use super::{
     Call,
     accept::sentence,
-    attempt::{Failed, Outcome, Reply, wording},
+    answer::wording,
+    attempt::{Failed, Outcome, Reply},
     cooldown::Severity,
     foreign::{self, Crossing},
     secret::Secrets,

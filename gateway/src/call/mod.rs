@@ -2,6 +2,7 @@
 
 mod accept;
 mod admit;
+mod answer;
 mod apart;
 mod attempt;
 mod batch;

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Call,
     accept::sentence,
-    attempt::{Opened, patience},
+    answer::patience,
+    attempt::Opened,
     batch::Batch,
     block::Blocks,
     client::{Client, Head},
