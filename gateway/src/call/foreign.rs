@@ -162,7 +162,11 @@ fn write(
         binds: is_anthropic_itself(channel),
         ..Traits::of(upstream, upstream_model, &call.model.words)
     };
-    let names = Names::of(request, upstream);
+    let names = if traits.binds {
+        Names::at_anthropic(request)
+    } else {
+        Names::of(request, upstream)
+    };
     let names = match request.compaction {
         // A summary has no form.
         Some(_) => names,
