@@ -210,7 +210,7 @@ pub(crate) struct Sampling {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reasoning {
     pub(crate) effort: Option<Effort>,
-    /// The caller asks for a summary of the thoughts.
+    /// The caller asks for a summary of the thoughts, or shows them.
     pub(crate) summary: bool,
     /// The caller switched thinking off and must not be shown any.
     pub(crate) hidden: bool,

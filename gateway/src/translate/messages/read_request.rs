@@ -119,10 +119,12 @@ fn reasoning(body: &Map<String, Value>, config: Option<&Map<String, Value>>) -> 
         }),
         _ => named.and_then(Effort::read),
     };
+    let hidden = kind == Some("disabled");
+    let shown = thinking.is_some_and(|thinking| text(thinking, "display") != Some("omitted"));
     Reasoning {
         effort,
-        summary: thinking.is_some_and(|thinking| text(thinking, "display") == Some("summarized")),
-        hidden: kind == Some("disabled"),
+        summary: kind.is_some() && shown && !hidden,
+        hidden,
     }
 }
 

@@ -127,12 +127,16 @@ fn reasoning(request: &Request, target: &Target<'_>) -> Option<Value> {
     if target.traits.thinking == Thinking::Never {
         return None;
     }
-    let effort = request.reasoning.effort?.min(target.traits.most_effort);
-    Some(if effort == Effort::Off {
-        json!({"effort": "none"})
-    } else {
-        json!({"effort": effort.word(), "summary": "auto"})
-    })
+    let asked = &request.reasoning;
+    match asked
+        .effort
+        .map(|effort| effort.min(target.traits.most_effort))
+    {
+        Some(Effort::Off) => Some(json!({"effort": "none"})),
+        Some(effort) => Some(json!({"effort": effort.word(), "summary": "auto"})),
+        // Whoever shows thoughts has none to show unless they are summed up.
+        None => asked.summary.then(|| json!({"summary": "auto"})),
+    }
 }
 
 fn text(request: &Request) -> Option<Value> {
@@ -370,7 +374,16 @@ mod tests {
     use crate::translate::{Names, Traits, Written, carrier::tests::carriers, read};
 
     fn written(upstream: Protocol, model: &str, body: &Value) -> (Value, Vec<String>) {
-        let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+        written_of(Protocol::Chat, upstream, model, body)
+    }
+
+    fn written_of(
+        client: Protocol,
+        upstream: Protocol,
+        model: &str,
+        body: &Value,
+    ) -> (Value, Vec<String>) {
+        let request = read(client, body.to_string().as_bytes()).expect("a good request");
         let target = Target {
             protocol: upstream,
             model,
@@ -429,6 +442,46 @@ mod tests {
         }
         let (plain, _) = written(Protocol::Responses, "gpt-4o", &asked(&json!({})));
         assert_eq!(plain["include"], Value::Null);
+    }
+
+    #[test]
+    fn thoughts_are_summed_up_for_a_client_that_shows_them() {
+        let auto = json!({"summary": "auto"});
+        let table = [
+            ("gpt-5.2", json!({"type": "adaptive"}), auto.clone()),
+            (
+                "gpt-5.2",
+                json!({"type": "adaptive", "display": "summarized"}),
+                auto.clone(),
+            ),
+            ("gpt-5.2", json!({"type": "between_tools"}), auto),
+            (
+                "gpt-5.2",
+                json!({"type": "enabled", "budget_tokens": 8_000}),
+                json!({"effort": "medium", "summary": "auto"}),
+            ),
+            (
+                "gpt-5.2",
+                json!({"type": "adaptive", "display": "omitted"}),
+                Value::Null,
+            ),
+            (
+                "gpt-5.2",
+                json!({"type": "disabled"}),
+                json!({"effort": "none"}),
+            ),
+            ("gpt-5.2", Value::Null, Value::Null),
+            ("gpt-4o", json!({"type": "adaptive"}), Value::Null),
+        ];
+
+        for (model, thinking, reasoning) in table {
+            let mut body = asked(&json!({"max_tokens": 9_000}));
+            if !thinking.is_null() {
+                body["thinking"] = thinking.clone();
+            }
+            let (written, _) = written_of(Protocol::Messages, Protocol::Responses, model, &body);
+            assert_eq!(written["reasoning"], reasoning, "{model} {thinking}");
+        }
     }
 
     #[test]
