@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) metadata: Option<Value>,
     pub(crate) tier: Option<String>,
     pub(crate) cache_key: Option<String>,
+    /// The session that the caller's headers name, for its prompt cache where the request gives it no name.
+    pub(crate) session: Option<String>,
     pub(crate) streamed: bool,
     /// Whether not an answer is asked for but a summary of what was said.
     pub(crate) compaction: Option<Compaction>,

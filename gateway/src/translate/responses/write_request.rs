@@ -66,7 +66,11 @@ pub(in crate::translate) fn write(
     put("safety_identifier", request.user.clone().map(Value::from));
     put(
         "prompt_cache_key",
-        request.cache_key.clone().map(Value::from),
+        request
+            .cache_key
+            .as_ref()
+            .or(request.session.as_ref())
+            .map(|key| key.as_str().into()),
     );
     put("stream", target.streamed.then(|| true.into()));
     put("store", Some(false.into()));
@@ -392,7 +396,7 @@ mod tests {
             streamed: false,
             traits: Traits::of(upstream, model, &std::collections::BTreeSet::new()),
             carriers: &carriers("x"),
-            names: &Names::of(&request, upstream),
+            names: &Names::of(request, upstream),
         };
         let Written { body, dropped, .. } = request.write(&target);
         (serde_json::from_slice(&body).expect("JSON"), dropped)
@@ -442,6 +446,26 @@ mod tests {
         }
         let (plain, _) = written(Protocol::Responses, "gpt-4o", &asked(&json!({})));
         assert_eq!(plain["include"], Value::Null);
+    }
+
+    #[test]
+    fn a_session_names_the_prompt_cache_that_has_no_name() {
+        let write = |upstream: Protocol, key: Option<&str>| {
+            let mut request = read(Protocol::Chat, asked(&json!({})).to_string().as_bytes())
+                .expect("a good request");
+            request.session = Some("session".to_owned());
+            request.cache_key = key.map(str::to_owned);
+            written_from(&request, upstream, "M")
+        };
+
+        let (unnamed, _) = write(Protocol::Responses, None);
+        let (named, _) = write(Protocol::Responses, Some("key"));
+        // What no caller wrote into a request is not missed.
+        let (_, dropped) = write(Protocol::Messages, None);
+
+        assert_eq!(unnamed["prompt_cache_key"], "session");
+        assert_eq!(named["prompt_cache_key"], "key");
+        assert_eq!(dropped, Vec::<String>::new());
     }
 
     #[test]
@@ -504,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strict_tool_loses_forms_of_text_that_strict_schemas_cannot_have() {
+    fn a_strict_schema_loses_forms_of_text_that_it_cannot_have() {
         let field =
             |format: &str| json!({"type": "string", "format": format, "pattern": "^\\p{L}+$"});
         let schema = json!({"type": "object", "properties": {"a": field("uri"), "b": field("date")},
