@@ -154,15 +154,14 @@ fn text(request: &Request) -> Option<Value> {
             text.insert("format".to_owned(), json!({"type": "json_object"}));
         }
         Format::Schema(given) => {
-            let strict = given
-                .strict
-                .unwrap_or_else(|| schema::allows_strict(&given.schema));
+            let (strict, schema) =
+                schema::held_strictly(given.schema.clone(), given.strict.unwrap_or(true));
             let mut format = json!({"type": "json_schema", "name": given.name});
             if let Some(description) = &given.description {
                 format["description"] = description.as_str().into();
             }
-            format["strict"] = (strict && schema::allows_strict(&given.schema)).into();
-            format["schema"] = given.schema.clone();
+            format["strict"] = strict.into();
+            format["schema"] = schema;
             text.insert("format".to_owned(), format);
         }
     }
@@ -320,13 +319,9 @@ fn tool(tool: &Tool, target: &Target<'_>) -> Value {
     }
     let parameters = schema::tidy(tool.schema.as_ref());
     // Left out, it would mean: try strict.
-    let strict = tool.strict == Some(true) && schema::allows_strict(&parameters);
+    let (strict, parameters) = schema::held_strictly(parameters, tool.strict == Some(true));
     declared["strict"] = strict.into();
-    declared["parameters"] = if strict {
-        schema::with_known_formats(&parameters)
-    } else {
-        parameters
-    };
+    declared["parameters"] = parameters;
     declared
 }
 
@@ -388,6 +383,10 @@ mod tests {
         body: &Value,
     ) -> (Value, Vec<String>) {
         let request = read(client, body.to_string().as_bytes()).expect("a good request");
+        written_from(&request, upstream, model)
+    }
+
+    fn written_from(request: &Request, upstream: Protocol, model: &str) -> (Value, Vec<String>) {
         let target = Target {
             protocol: upstream,
             model,
@@ -538,6 +537,19 @@ mod tests {
                 &json!({"tools": [{"type": "function", "function": {"name": "f", "strict": strict, "parameters": schema}}]}),
             )
         };
+
+        let answer = |strict: bool| {
+            let format = json!({"type": "json_schema", "json_schema": {"name": "a", "strict": strict, "schema": schema}});
+            written(
+                Protocol::Responses,
+                "M",
+                &asked(&json!({"response_format": format})),
+            )
+            .0["text"]["format"]["schema"]["properties"]["a"]
+                .clone()
+        };
+        assert_eq!(answer(true)["format"], Value::Null);
+        assert_eq!(answer(false)["format"], "uri");
 
         let (strict, _) = written(Protocol::Responses, "M", &tool(true));
         let (loose, _) = written(Protocol::Responses, "M", &tool(false));
