@@ -397,6 +397,14 @@ impl Request {
         parts
     }
 
+    /// Whether anything is marked for a prompt cache.
+    pub(crate) fn has_marks(&self) -> bool {
+        let mut parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        !self.system_marks.is_empty()
+            || self.tools.iter().any(|tool| tool.cache_mark.is_some())
+            || parts.any(|part| matches!(part, Part::CacheMark(_)))
+    }
+
     /// Whether the choice of tools leaves this one to be called.
     pub(crate) fn allows(&self, tool: &Tool) -> bool {
         match &self.choice {

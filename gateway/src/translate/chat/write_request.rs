@@ -81,6 +81,7 @@ pub(in crate::translate) fn write(
         dropped.push("web_search".to_owned());
     }
     for (name, given) in [
+        ("cache_control", request.has_marks()),
         ("metadata", request.metadata.is_some()),
         ("service_tier", request.tier.is_some()),
         ("prompt_cache_key", request.cache_key.is_some()),

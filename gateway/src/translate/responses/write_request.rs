@@ -84,6 +84,9 @@ pub(in crate::translate) fn write(
         put("top_logprobs", (top > 0).then(|| top.into()));
     }
     put("include", (!include.is_empty()).then(|| json!(include)));
+    if request.has_marks() {
+        dropped.push("cache_control".to_owned());
+    }
     for (name, value) in &request.shared {
         put(name, Some(value.clone()));
     }
@@ -445,6 +448,38 @@ mod tests {
         }
         let (plain, _) = written(Protocol::Responses, "gpt-4o", &asked(&json!({})));
         assert_eq!(plain["include"], Value::Null);
+    }
+
+    #[test]
+    fn marks_of_a_prompt_cache_are_named_where_they_have_no_place() {
+        let said = json!({"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}});
+        let heard = json!({"type": "input_text", "text": "q", "prompt_cache_breakpoint": {"mode": "explicit"}});
+        let function = json!({"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}});
+        let (chat, responses) = (Protocol::Chat, Protocol::Responses);
+        let table = [
+            (
+                chat,
+                responses,
+                json!({"messages": [{"role": "user", "content": [said]}]}),
+            ),
+            (
+                chat,
+                responses,
+                json!({"messages": [{"role": "system", "content": [said]}, {"role": "user", "content": "q"}]}),
+            ),
+            (chat, responses, asked(&json!({"tools": [function]}))),
+            (
+                responses,
+                chat,
+                json!({"input": [{"role": "user", "content": [heard]}]}),
+            ),
+        ];
+
+        for (client, upstream, body) in table {
+            let (written, dropped) = written_of(client, upstream, "M", &body);
+            assert_eq!(dropped, ["cache_control"], "{body}");
+            assert!(!written.to_string().contains("cache"), "{written}");
+        }
     }
 
     #[test]
