@@ -39,6 +39,8 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     pub(super) compaction: Option<Compaction>,
     pub(super) forwarded: HeaderMap,
+    /// The session that the caller's headers name.
+    pub(super) session: Option<String>,
     pub(super) once: Option<Once>,
 }
 

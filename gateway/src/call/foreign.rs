@@ -69,7 +69,13 @@ impl<'a> Foreign<'a> {
     pub(super) fn into_request(self, memory: &Memory) -> Option<Arc<Request>> {
         let mut request = self.read.into_inner()?.ok()?;
         let tenant = self.incoming.caller.key.tenant_id;
-        for told in [&mut request.cache_key, &mut request.user] {
+        request.session.clone_from(&self.incoming.session);
+        let names = [
+            &mut request.cache_key,
+            &mut request.session,
+            &mut request.user,
+        ];
+        for told in names {
             *told = told.take().map(|told| apart::name(tenant, &told));
         }
         if self.incoming.protocol == Protocol::Chat {
@@ -162,7 +168,11 @@ fn write(
         binds: is_anthropic_itself(channel),
         ..Traits::of(upstream, upstream_model, &call.model.words)
     };
-    let names = Names::of(request, upstream);
+    let names = if traits.binds {
+        Names::at_anthropic(request)
+    } else {
+        Names::of(request, upstream)
+    };
     let names = match request.compaction {
         // A summary has no form.
         Some(_) => names,

@@ -24,13 +24,16 @@ use super::{
 use crate::{
     error::{Code, Refusal},
     gateway::Gateway,
-    reply::Visit,
+    reply::{Visit, text},
     translate::{Compaction, open_summaries},
     wire::{
         path::{self, Endpoint},
         reading::{self, BadRequest},
     },
 };
+
+/// The header by which Claude Code tells its sessions apart.
+const SESSION: &str = "x-claude-code-session-id";
 
 /// A refusal on the way in, with what is known of its caller.
 pub(super) struct Turned {
@@ -157,6 +160,9 @@ pub(super) async fn receive(
         reading,
         body,
         forwarded: forwarded(protocol, headers),
+        session: Some(text(headers, SESSION))
+            .filter(|session| !session.is_empty())
+            .map(str::to_owned),
         once: None,
     })
 }

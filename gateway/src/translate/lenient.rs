@@ -48,9 +48,57 @@ fn unit(data: &[u8], at: usize) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// What closes an object whose last brackets are missing; nothing where it is whole or lacks more than these. A text
+/// that was cut is not closed: nobody knows its end.
+pub(super) fn closing(text: &str) -> Option<String> {
+    let mut open = Vec::new();
+    let mut in_text = false;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if in_text => {
+                letters.next();
+            }
+            '"' => in_text = !in_text,
+            _ if in_text => {}
+            '{' => open.push('}'),
+            '[' => open.push(']'),
+            '}' | ']' if open.pop() != Some(letter) => return None,
+            _ => {}
+        }
+    }
+    if in_text || open.is_empty() {
+        return None;
+    }
+    let closing: String = open.into_iter().rev().collect();
+    object(format!("{text}{closing}").as_bytes()).map(|_| closing)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_is_closed_where_nothing_but_brackets_is_missing() {
+        let table = [
+            (r#"{"a":{"b":[1,{"c":"}"}"#, Some("]}}")),
+            (r#"{"a":"\"{","b":2"#, Some("}")),
+            ("{", Some("}")),
+            (r#"{"a":"rm -rf /tm"#, None),
+            (r#"{"a":1,"#, None),
+            (r#"{"a":"#, None),
+            (r#"{"a":1}"#, None),
+            (r#"{"a":1}}"#, None),
+            (r#"{"a":[1}"#, None),
+            ("[1", None),
+            ("a", None),
+            ("", None),
+        ];
+
+        for (text, expected) in table {
+            assert_eq!(closing(text).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn halves_of_characters_are_replaced_and_nothing_else() {

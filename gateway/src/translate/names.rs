@@ -12,8 +12,9 @@ use super::{
     target::Traits,
 };
 
-/// The longest name that all providers take.
+/// The longest name that all providers take, and the longest that Anthropic itself does.
 const LONGEST: usize = 64;
+const LONGEST_AT_ANTHROPIC: usize = 128;
 
 /// What the caller declared under a name that the upstream was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) struct Names {
     flat: HashMap<(Option<String>, String), String>,
     declared: HashMap<String, Declared>,
     output: Option<Output>,
+    /// The upstream is Anthropic itself, which takes names of twice the length.
+    long: bool,
 }
 
 /// A tool that no caller declared: its input is the answer's text.
@@ -45,9 +48,21 @@ impl Names {
     /// The names of all tools that a request declares, for an upstream of this protocol. The same tools have the same
     /// names in every request.
     pub(crate) fn of(request: &Request, upstream: Protocol) -> Self {
-        let mut names = Self::default();
+        Self::all(request, upstream, Self::default())
+    }
+
+    /// The names as Anthropic itself takes them.
+    pub(crate) fn at_anthropic(request: &Request) -> Self {
+        let long = Self {
+            long: true,
+            ..Self::default()
+        };
+        Self::all(request, Protocol::Messages, long)
+    }
+
+    fn all(request: &Request, upstream: Protocol, mut names: Self) -> Self {
         for tool in &request.tools {
-            let mut flat = flatten(tool.namespace.as_deref(), &tool.name);
+            let mut flat = names.flatten(tool.namespace.as_deref(), &tool.name);
             if names.declared.contains_key(&flat) {
                 let full = format!(
                     "{}\0{}",
@@ -113,7 +128,16 @@ impl Names {
         self.flat
             .get(&key)
             .cloned()
-            .unwrap_or_else(|| flatten(namespace, name))
+            .unwrap_or_else(|| self.flatten(namespace, name))
+    }
+
+    fn flatten(&self, namespace: Option<&str>, name: &str) -> String {
+        let longest = if self.long {
+            LONGEST_AT_ANTHROPIC
+        } else {
+            LONGEST
+        };
+        flatten(namespace, name, longest)
     }
 
     /// What the caller declared under this name.
@@ -122,7 +146,7 @@ impl Names {
     }
 }
 
-fn flatten(namespace: Option<&str>, name: &str) -> String {
+fn flatten(namespace: Option<&str>, name: &str, longest: usize) -> String {
     let full = match namespace {
         Some(space) if space.ends_with("__") => format!("{space}{name}"),
         Some(space) => format!("{space}__{name}"),
@@ -132,7 +156,7 @@ fn flatten(namespace: Option<&str>, name: &str) -> String {
         .chars()
         .map(|letter| if is_legal(letter) { letter } else { '_' })
         .collect();
-    if legal.is_empty() || legal.len() > LONGEST {
+    if legal.is_empty() || legal.len() > longest {
         return shortened(&legal, &full);
     }
     legal
@@ -211,6 +235,36 @@ mod tests {
         }
         assert_eq!(names.flat(Some("mcp__db__"), "query"), "mcp__db__query");
         assert_eq!(names.flat(Some("other"), "tool"), "other__tool");
+    }
+
+    #[test]
+    fn anthropic_itself_takes_names_of_twice_the_length() {
+        let name = |length: usize| "x".repeat(length);
+        let request = Request {
+            tools: vec![
+                tool(None, &name(64)),
+                tool(None, &name(128)),
+                tool(None, &name(129)),
+                tool(Some(&name(60)), &name(60)),
+            ],
+            ..Request::default()
+        };
+
+        let there = Names::at_anthropic(&request);
+        let elsewhere = Names::of(&request, Protocol::Messages);
+
+        let lengths = |names: &Names| -> Vec<usize> {
+            let tools = request.tools.iter();
+            tools
+                .map(|tool| names.flat(tool.namespace.as_deref(), &tool.name).len())
+                .collect()
+        };
+        assert_eq!(lengths(&there), [64, 128, 64, 122]);
+        assert_eq!(lengths(&elsewhere), [64; 4]);
+        let back = there.declared(&name(128)).expect("declared");
+        assert_eq!(back.name, name(128));
+        // A call of a tool that is not declared any more keeps its name as well.
+        assert_eq!(there.flat(None, &name(100)), name(100));
     }
 
     #[test]

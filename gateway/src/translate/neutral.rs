@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) metadata: Option<Value>,
     pub(crate) tier: Option<String>,
     pub(crate) cache_key: Option<String>,
+    /// The session that the caller's headers name, for its prompt cache where the request gives it no name.
+    pub(crate) session: Option<String>,
     pub(crate) streamed: bool,
     /// Whether not an answer is asked for but a summary of what was said.
     pub(crate) compaction: Option<Compaction>,
@@ -210,7 +212,7 @@ pub(crate) struct Sampling {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reasoning {
     pub(crate) effort: Option<Effort>,
-    /// The caller asks for a summary of the thoughts.
+    /// The caller asks for a summary of the thoughts, or shows them.
     pub(crate) summary: bool,
     /// The caller switched thinking off and must not be shown any.
     pub(crate) hidden: bool,
@@ -393,6 +395,14 @@ impl Request {
             self.dropped.push(field);
         }
         parts
+    }
+
+    /// Whether anything is marked for a prompt cache.
+    pub(crate) fn has_marks(&self) -> bool {
+        let mut parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        !self.system_marks.is_empty()
+            || self.tools.iter().any(|tool| tool.cache_mark.is_some())
+            || parts.any(|part| matches!(part, Part::CacheMark(_)))
     }
 
     /// Whether the choice of tools leaves this one to be called.

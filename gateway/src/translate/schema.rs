@@ -133,8 +133,17 @@ const FORMATS: [&str; 9] = [
     "uuid",
 ];
 
+/// Whether strict mode can hold for a schema where it is asked for, and the schema as `OpenAI` takes it then.
+pub(super) fn held_strictly(schema: Value, asked: bool) -> (bool, Value) {
+    if asked && allows_strict(&schema) {
+        (true, with_known_formats(&schema))
+    } else {
+        (false, schema)
+    }
+}
+
 /// Without the forms of text that `OpenAI` refuses in strict schemas.
-pub(super) fn with_known_formats(schema: &Value) -> Value {
+fn with_known_formats(schema: &Value) -> Value {
     fn strip(schema: &mut Value) {
         let Value::Object(map) = schema else { return };
         let unknown = |format: &str| !FORMATS.contains(&format);

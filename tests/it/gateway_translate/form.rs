@@ -255,6 +255,48 @@ async fn marks_of_a_prompt_cache_reach_an_upstream_that_has_them() {
 }
 
 #[tokio::test]
+async fn a_session_names_its_prompt_cache_and_is_not_told_itself() {
+    let gate = Gate::open().await;
+    let answer = json!({"status": "completed", "output": [
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}],
+        "usage": {"input_tokens": 9, "output_tokens": 2}});
+    let upstream = Upstream::start([(); 4].map(|()| Answer::json(200, &answer)));
+    let [.., pair] = PAIRS;
+    serve(&gate, pair, &upstream, "m").await;
+    let request =
+        json!({"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]});
+    let mut named = request.clone();
+    named["metadata"] = json!({"user_id": "somebody"});
+
+    for (request, session) in [
+        (&request, "one"),
+        (&request, "two"),
+        (&request, "one"),
+        (&named, "one"),
+    ] {
+        let answer = gate
+            .post(MESSAGES, request)
+            .header("x-claude-code-session-id", session)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+
+    let asked = upstream.requests();
+    let keys: Vec<&str> = asked
+        .iter()
+        .map(|asked| asked.body["prompt_cache_key"].as_str().expect("a key"))
+        .collect();
+    assert_eq!(keys[0], keys[2]);
+    assert_ne!(keys[0], keys[1]);
+    assert_ne!(keys[0], keys[3]);
+    assert!(keys.iter().all(|key| key.len() == 32), "{keys:?}");
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn calls_and_items_that_are_badly_numbered_are_not_mixed_up() {
     let gate = Gate::open().await;
     let call = |id: &str, name: Option<&str>, args: &str| {

@@ -2,6 +2,7 @@
 
 mod read_answer;
 mod read_request;
+mod speaker;
 mod write_answer;
 mod write_request;
 

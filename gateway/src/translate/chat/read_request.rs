@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::speaker::Speakers;
 use crate::translate::{
     mark::Lasting,
     media,
@@ -67,9 +68,10 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
             .collect(),
         ..Request::default()
     };
+    let mut speakers = Speakers::default();
     for (index, message) in list(body.get("messages"), "messages")?.iter().enumerate() {
         let at = format!("messages[{index}]");
-        read_message(&mut request, object(message, &at)?, &at)?;
+        read_message(&mut request, &mut speakers, object(message, &at)?, &at)?;
     }
     tools(body, &mut request)?;
     request.choice = choice(body)?;
@@ -143,9 +145,11 @@ fn web_search(body: &Map<String, Value>) -> Option<WebSearch> {
 
 fn read_message(
     request: &mut Request,
+    speakers: &mut Speakers,
     message: &Map<String, Value>,
     at: &str,
 ) -> Result<(), Reject> {
+    let speaker = text(message, "name");
     let content = message.get("content").unwrap_or(&Value::Null);
     match required(message, "role", at)? {
         "system" | "developer" => {
@@ -157,11 +161,13 @@ fn read_message(
             }
         }
         "user" => {
-            let parts = parts(content, at)?;
-            request.turns.push(Turn::new(Role::User, parts));
+            let mut turn = Turn::new(Role::User, parts(content, at)?);
+            speakers.introduce(speaker, &mut turn);
+            request.turns.push(turn);
         }
         "assistant" => {
-            let turn = assistant(message, content, at)?;
+            let mut turn = assistant(message, content, at)?;
+            speakers.introduce(speaker, &mut turn);
             request.turns.push(turn);
         }
         "tool" => {

@@ -81,6 +81,7 @@ pub(in crate::translate) fn write(
         dropped.push("web_search".to_owned());
     }
     for (name, given) in [
+        ("cache_control", request.has_marks()),
         ("metadata", request.metadata.is_some()),
         ("service_tier", request.tier.is_some()),
         ("prompt_cache_key", request.cache_key.is_some()),
@@ -266,8 +267,9 @@ fn tool(tool: &Tool, target: &Target<'_>) -> Value {
         function["parameters"] = schema::of_custom_input();
     } else {
         let parameters = schema::tidy(tool.schema.as_ref());
-        if let Some(strict) = tool.strict {
-            function["strict"] = (strict && schema::allows_strict(&parameters)).into();
+        let (strict, parameters) = schema::held_strictly(parameters, tool.strict == Some(true));
+        if tool.strict.is_some() {
+            function["strict"] = strict.into();
         }
         function["parameters"] = parameters;
     }
@@ -306,10 +308,12 @@ fn format(format: &Format) -> Option<Value> {
             if let Some(description) = &given.description {
                 inner["description"] = description.as_str().into();
             }
-            if let Some(strict) = given.strict {
-                inner["strict"] = (strict && schema::allows_strict(&given.schema)).into();
+            let (strict, schema) =
+                schema::held_strictly(given.schema.clone(), given.strict == Some(true));
+            if given.strict.is_some() {
+                inner["strict"] = strict.into();
             }
-            inner["schema"] = given.schema.clone();
+            inner["schema"] = schema;
             Some(json!({"type": "json_schema", "json_schema": inner}))
         }
     }
@@ -338,6 +342,42 @@ mod tests {
         // It wants a thought before its calls, and an answer after each.
         assert_eq!(written["messages"][1]["reasoning_content"], " ");
         assert_eq!(written["messages"][2]["content"], "(no output)");
+    }
+
+    #[test]
+    fn a_strict_schema_loses_forms_of_text_that_it_cannot_have() {
+        let schema = |closed: bool| {
+            json!({"type": "object", "required": ["a"], "additionalProperties": !closed, "properties": {
+                "a": {"type": "string", "format": "uri"}}})
+        };
+        let asked = |schema: &Value| {
+            let body = json!({"model": "M", "messages": [{"role": "user", "content": "q"}], "max_tokens": 9,
+                "tools": [{"name": "f", "strict": true, "input_schema": schema}],
+                "output_config": {"format": {"type": "json_schema", "schema": schema}}});
+            let written = written_for("M", &body);
+            [
+                written["tools"][0]["function"].clone(),
+                written["response_format"]["json_schema"].clone(),
+            ]
+        };
+
+        let [tool, answer] = asked(&schema(true));
+        for (strict, given) in [
+            (&tool["strict"], &tool["parameters"]),
+            (&answer["strict"], &answer["schema"]),
+        ] {
+            assert_eq!(*strict, true);
+            assert_eq!(given["properties"]["a"], json!({"type": "string"}));
+        }
+        let [tool, answer] = asked(&schema(false));
+        assert_eq!(
+            (&tool["strict"], &tool["parameters"]),
+            (&json!(false), &schema(false))
+        );
+        assert_eq!(
+            (&answer["strict"], &answer["schema"]),
+            (&json!(false), &schema(false))
+        );
     }
 
     fn written_for(model: &str, body: &Value) -> Value {

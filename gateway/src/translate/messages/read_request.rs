@@ -79,6 +79,7 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
             .iter()
             .filter(|name| set(body, name).is_some())
             .chain((text(body, "speed") == Some("fast")).then_some(&"speed"))
+            .chain(has_marks(body).then_some(&"cache_control"))
             .map(|name| (*name).to_owned())
             .collect(),
         ..Request::default()
@@ -89,6 +90,24 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         read_message(&mut request, object(message, &at)?, &at)?;
     }
     Ok(request)
+}
+
+/// Whether anything is marked for a prompt cache, which the others keep unasked.
+fn has_marks(body: &Map<String, Value>) -> bool {
+    fn is_marked(part: &Value) -> bool {
+        part.get("cache_control")
+            .is_some_and(|mark| !mark.is_null())
+            || part.get("content").is_some_and(any)
+    }
+    fn any(parts: &Value) -> bool {
+        parts
+            .as_array()
+            .is_some_and(|parts| parts.iter().any(is_marked))
+    }
+    set(body, "cache_control").is_some()
+        || ["system", "tools", "messages"]
+            .iter()
+            .any(|name| body.get(*name).is_some_and(any))
 }
 
 fn system(value: Option<&Value>) -> Vec<String> {
@@ -119,10 +138,12 @@ fn reasoning(body: &Map<String, Value>, config: Option<&Map<String, Value>>) -> 
         }),
         _ => named.and_then(Effort::read),
     };
+    let hidden = kind == Some("disabled");
+    let shown = thinking.is_some_and(|thinking| text(thinking, "display") != Some("omitted"));
     Reasoning {
         effort,
-        summary: thinking.is_some_and(|thinking| text(thinking, "display") == Some("summarized")),
-        hidden: kind == Some("disabled"),
+        summary: kind.is_some() && shown && !hidden,
+        hidden,
     }
 }
 
@@ -288,4 +309,45 @@ fn search_results(block: &Map<String, Value>) -> String {
     });
     let lines: Vec<String> = lines.collect();
     format!("[web search results]\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_mark_of_a_prompt_cache_is_named_once_wherever_it_stands() {
+        let mark = json!({"type": "ephemeral"});
+        let text = |mark: &Value| json!({"type": "text", "text": "a", "cache_control": mark});
+        let said = |content: Value| json!([{"role": "user", "content": content}]);
+        let result = json!({"type": "tool_result", "tool_use_id": "a", "content": [text(&mark)]});
+        let table = [
+            (json!({"system": [text(&mark)]}), true),
+            (
+                json!({"system": [text(&mark)], "messages": said(json!([text(&mark)]))}),
+                true,
+            ),
+            (
+                json!({"tools": [{"name": "f", "input_schema": {}, "cache_control": mark}]}),
+                true,
+            ),
+            (json!({"messages": said(json!([result]))}), true),
+            (json!({"cache_control": mark}), true),
+            (
+                json!({"messages": said(json!([text(&Value::Null)]))}),
+                false,
+            ),
+            (
+                json!({"system": "a", "messages": said(json!("cache_control"))}),
+                false,
+            ),
+        ];
+
+        for (body, named) in table {
+            let request = read(body.as_object().expect("an object")).expect("a good request");
+            let expected: &[&str] = if named { &["cache_control"] } else { &[] };
+            assert_eq!(request.dropped, expected, "{body}");
+        }
+    }
 }

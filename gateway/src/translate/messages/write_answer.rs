@@ -39,8 +39,8 @@ struct Block {
     opening: Opening,
     /// What was said but not yet sent.
     waiting: String,
-    /// All that was thought, for its carrier.
-    thought: String,
+    /// All that was sent of a thought, for its carrier, or of a call's arguments, to see whether they are whole.
+    sent: String,
     opaque: Option<Opaque>,
     started: bool,
     ended: bool,
@@ -71,7 +71,7 @@ impl Writer {
                     key,
                     opening,
                     waiting: String::new(),
-                    thought: String::new(),
+                    sent: String::new(),
                     opaque: None,
                     started: false,
                     ended: false,
@@ -91,7 +91,8 @@ impl Writer {
             }
             Event::Close(key) => {
                 if let Some(block) = self.block(key) {
-                    block.ended = true;
+                    // Whether it may be closed is known when the answer ends.
+                    block.ended = block.closing().is_none();
                     self.go_on(out);
                 }
             }
@@ -168,10 +169,7 @@ impl Writer {
 
     fn stop(&mut self, block: &Block, out: &mut Vec<u8>) {
         if block.opening == Opening::Thought {
-            let carrier = self
-                .voice
-                .carriers
-                .seal(&block.thought, block.opaque.as_ref());
+            let carrier = self.voice.carriers.seal(&block.sent, block.opaque.as_ref());
             let delta = json!({"type": "signature_delta", "signature": carrier});
             send(
                 "content_block_delta",
@@ -186,6 +184,11 @@ impl Writer {
     fn end(&mut self, ending: &Ending, out: &mut Vec<u8>) {
         self.start(None, out);
         for block in &mut self.blocks {
+            if may_close(ending.reason)
+                && let Some(closing) = block.closing()
+            {
+                block.waiting.push_str(&closing);
+            }
             block.ended = true;
         }
         self.go_on(out);
@@ -241,14 +244,25 @@ impl Block {
         }
     }
 
+    /// What the arguments of a call lack to be whole, if it is no more than brackets.
+    fn closing(&self) -> Option<String> {
+        match self.opening {
+            Opening::Call(_) => lenient::closing(&format!("{}{}", self.sent, self.waiting)),
+            _ => None,
+        }
+    }
+
     fn delta<'a>(&mut self, text: &'a str) -> More<'a> {
         match self.opening {
             Opening::Thought => {
-                self.thought.push_str(text);
+                self.sent.push_str(text);
                 More::Thought { thinking: text }
             }
             Opening::Text | Opening::Refusal | Opening::Compaction => More::Text { text },
-            Opening::Call(_) => More::Arguments { partial_json: text },
+            Opening::Call(_) => {
+                self.sent.push_str(text);
+                More::Arguments { partial_json: text }
+            }
         }
     }
 }
@@ -321,7 +335,7 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
             }
             Item::Call(call) => {
                 others = true;
-                content.push(tool_use(call));
+                content.push(tool_use(call, answer.ending.reason));
             }
             Item::Text { .. } | Item::Refusal(_) | Item::Search(_) | Item::Compaction(_) => {}
         }
@@ -338,12 +352,119 @@ pub(in crate::translate) fn answer(answer: &Answer, voice: &Voice) -> Value {
     body
 }
 
-/// Arguments that are no object are handed over as they are.
-fn tool_use(call: &Call) -> Value {
-    let input = match lenient::object(call.args.as_bytes()) {
+/// Whether arguments may be closed that lack their last brackets. Of an answer that was cut off nobody knows what else
+/// they lack, and half a call must not be run.
+fn may_close(reason: Reason) -> bool {
+    matches!(reason, Reason::End | Reason::StopSequence | Reason::Tools)
+}
+
+/// Arguments that are no object, and do not become one, are handed over as they are.
+fn tool_use(call: &Call, reason: Reason) -> Value {
+    let args = &call.args;
+    let closed = || {
+        let closing = lenient::closing(args).filter(|_| may_close(reason))?;
+        lenient::object(format!("{args}{closing}").as_bytes())
+    };
+    let input = match lenient::object(args.as_bytes()).or_else(closed) {
         Some(args) => args.into(),
-        None if call.args.trim().is_empty() => json!({}),
-        None => json!({"_raw": call.args}),
+        None if args.trim().is_empty() => json!({}),
+        None => json!({"_raw": args}),
     };
     json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::Protocol::{Chat, Messages};
+
+    use crate::translate::golden::{translated_stream, translation};
+
+    /// The arguments of the only call, as the pieces of a stream add up to them.
+    fn streamed(args: &str, finish: &str) -> String {
+        let call = |name: Value, args: &str| {
+            json!({"choices": [{"delta": {"tool_calls": [
+                {"index": 0, "id": "a", "function": {"name": name, "arguments": args}}]}}]})
+        };
+        let end = json!({"choices": [{"delta": {}, "finish_reason": finish}]});
+        let (head, tail) = args.split_at(args.len() / 2);
+        let steps = [call("f".into(), head), call(Value::Null, tail), end];
+        let mut data: Vec<Vec<u8>> = steps.map(|step| step.to_string().into()).to_vec();
+        data.push(b"[DONE]".to_vec());
+        let out = translated_stream(Messages, Chat, &data);
+        let text = String::from_utf8(out).expect("text");
+        let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events = events.map(|data| serde_json::from_str::<Value>(data).expect("JSON"));
+        let events: Vec<Value> = events.collect();
+        let stops = events
+            .iter()
+            .filter(|event| event["type"] == "content_block_stop");
+        assert_eq!(stops.count(), 1, "{text}");
+        events
+            .iter()
+            .filter_map(|event| event["delta"]["partial_json"].as_str())
+            .collect()
+    }
+
+    fn whole(args: &str, finish: &str) -> Value {
+        let call =
+            json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": args}});
+        let body =
+            json!({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": finish}]});
+        let answer = translation(Messages, Chat).whole(body.to_string().as_bytes());
+        let (body, _) = answer.expect("an answer").expect("a good one");
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        body["content"][0]["input"].clone()
+    }
+
+    #[test]
+    fn arguments_are_closed_unless_the_answer_was_cut_off() {
+        let (open, cut, good) = (r#"{"a":{"b":[1"#, r#"{"a":"x"#, r#"{"a":1}"#);
+        let closed = json!({"a": {"b": [1]}});
+        let table = [
+            (open, "tool_calls", closed.clone()),
+            (open, "stop", closed),
+            (open, "length", Value::Null),
+            (open, "content_filter", Value::Null),
+            (cut, "tool_calls", Value::Null),
+            (good, "tool_calls", json!({"a": 1})),
+        ];
+
+        for (args, finish, expected) in table {
+            let (pieces, document) = (streamed(args, finish), whole(args, finish));
+            if expected.is_null() {
+                assert_eq!(pieces, args, "{finish}");
+                assert_eq!(document, json!({"_raw": args}), "{finish}");
+            } else {
+                let pieces: Value = serde_json::from_str(&pieces).expect("JSON");
+                assert_eq!((&pieces, &document), (&expected, &expected), "{finish}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_call_that_is_to_be_closed_comes_after_it() {
+        let call = |index: u64, args: &str| {
+            json!({"choices": [{"delta": {"tool_calls": [{"index": index, "id": index.to_string(),
+                "function": {"name": "f", "arguments": args}}]}}]})
+        };
+        let end = json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]});
+        let steps = [call(0, r#"{"a":[1"#), call(1, r#"{"b":2}"#), end];
+        let mut data: Vec<Vec<u8>> = steps.map(|step| step.to_string().into()).to_vec();
+        data.push(b"[DONE]".to_vec());
+
+        let out = translated_stream(Messages, Chat, &data);
+
+        let text = String::from_utf8(out).expect("text");
+        let pieces: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str::<Value>(data).expect("JSON"))
+            .filter_map(|event| {
+                let piece = event["delta"]["partial_json"].as_str()?;
+                Some(format!("{} {piece}", event["index"]))
+            })
+            .collect();
+        assert_eq!(pieces, [r#"0 {"a":[1"#, "0 ]}", r#"1 {"b":2}"#], "{text}");
+    }
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::translate::{
     answer::Opaque,
+    lenient,
     mark::Marks,
     names::digest,
     neutral::{Call, CallResult, File, Image, Kind, Part, Request, Role, Source, Turn},
@@ -315,13 +316,19 @@ fn tool_use(call: &Call, target: &Target<'_>) -> Value {
     } else if call.args.trim().is_empty() {
         json!({})
     } else {
-        match serde_json::from_str::<Value>(&call.args) {
-            Ok(value) if wrapped => json!({"value": value}),
-            Ok(value) if value.is_object() => value,
+        match arguments(&call.args) {
+            Some(value) if wrapped => json!({"value": value}),
+            Some(value) if value.is_object() => value,
             _ => json!({"_raw": call.args}),
         }
     };
     json!({"type": "tool_use", "id": call.id, "name": name, "input": input})
+}
+
+/// Arguments as they were meant: a model that broke off may have left out the last brackets.
+fn arguments(args: &str) -> Option<Value> {
+    let whole = serde_json::from_str(args).ok();
+    whole.or_else(|| serde_json::from_str(&format!("{args}{}", lenient::closing(args)?)).ok())
 }
 
 fn tool_result(result: &CallResult, target: &Target<'_>) -> Value {
@@ -495,6 +502,27 @@ mod tests {
         let (free, dropped) = written(Protocol::Chat, &idle);
         assert_eq!(free["tool_choice"], Value::Null);
         assert_eq!(dropped, ["tool_choice"]);
+    }
+
+    #[test]
+    fn arguments_that_lack_their_last_brackets_are_closed_and_others_told_as_they_are() {
+        let table = [
+            (r#"{"a":{"b":[1"#, json!({"a": {"b": [1]}})),
+            (r#"{"a":"x"#, json!({"_raw": r#"{"a":"x"#})),
+            ("[1", json!({"_raw": "[1"})),
+            ("", json!({})),
+        ];
+
+        for (args, input) in table {
+            let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": args}});
+            let body = json!({"model": "M", "messages": [{"role": "user", "content": "q"},
+                {"role": "assistant", "tool_calls": [call]}]});
+            let (written, _) = written(Protocol::Chat, &body);
+            assert_eq!(
+                written["messages"][1]["content"][0]["input"], input,
+                "{args}"
+            );
+        }
     }
 
     #[test]

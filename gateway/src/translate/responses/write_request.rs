@@ -66,7 +66,11 @@ pub(in crate::translate) fn write(
     put("safety_identifier", request.user.clone().map(Value::from));
     put(
         "prompt_cache_key",
-        request.cache_key.clone().map(Value::from),
+        request
+            .cache_key
+            .as_ref()
+            .or(request.session.as_ref())
+            .map(|key| key.as_str().into()),
     );
     put("stream", target.streamed.then(|| true.into()));
     put("store", Some(false.into()));
@@ -80,6 +84,9 @@ pub(in crate::translate) fn write(
         put("top_logprobs", (top > 0).then(|| top.into()));
     }
     put("include", (!include.is_empty()).then(|| json!(include)));
+    if request.has_marks() {
+        dropped.push("cache_control".to_owned());
+    }
     for (name, value) in &request.shared {
         put(name, Some(value.clone()));
     }
@@ -127,12 +134,16 @@ fn reasoning(request: &Request, target: &Target<'_>) -> Option<Value> {
     if target.traits.thinking == Thinking::Never {
         return None;
     }
-    let effort = request.reasoning.effort?.min(target.traits.most_effort);
-    Some(if effort == Effort::Off {
-        json!({"effort": "none"})
-    } else {
-        json!({"effort": effort.word(), "summary": "auto"})
-    })
+    let asked = &request.reasoning;
+    match asked
+        .effort
+        .map(|effort| effort.min(target.traits.most_effort))
+    {
+        Some(Effort::Off) => Some(json!({"effort": "none"})),
+        Some(effort) => Some(json!({"effort": effort.word(), "summary": "auto"})),
+        // Whoever shows thoughts has none to show unless they are summed up.
+        None => asked.summary.then(|| json!({"summary": "auto"})),
+    }
 }
 
 fn text(request: &Request) -> Option<Value> {
@@ -146,15 +157,14 @@ fn text(request: &Request) -> Option<Value> {
             text.insert("format".to_owned(), json!({"type": "json_object"}));
         }
         Format::Schema(given) => {
-            let strict = given
-                .strict
-                .unwrap_or_else(|| schema::allows_strict(&given.schema));
+            let (strict, schema) =
+                schema::held_strictly(given.schema.clone(), given.strict.unwrap_or(true));
             let mut format = json!({"type": "json_schema", "name": given.name});
             if let Some(description) = &given.description {
                 format["description"] = description.as_str().into();
             }
-            format["strict"] = (strict && schema::allows_strict(&given.schema)).into();
-            format["schema"] = given.schema.clone();
+            format["strict"] = strict.into();
+            format["schema"] = schema;
             text.insert("format".to_owned(), format);
         }
     }
@@ -312,13 +322,9 @@ fn tool(tool: &Tool, target: &Target<'_>) -> Value {
     }
     let parameters = schema::tidy(tool.schema.as_ref());
     // Left out, it would mean: try strict.
-    let strict = tool.strict == Some(true) && schema::allows_strict(&parameters);
+    let (strict, parameters) = schema::held_strictly(parameters, tool.strict == Some(true));
     declared["strict"] = strict.into();
-    declared["parameters"] = if strict {
-        schema::with_known_formats(&parameters)
-    } else {
-        parameters
-    };
+    declared["parameters"] = parameters;
     declared
 }
 
@@ -370,7 +376,20 @@ mod tests {
     use crate::translate::{Names, Traits, Written, carrier::tests::carriers, read};
 
     fn written(upstream: Protocol, model: &str, body: &Value) -> (Value, Vec<String>) {
-        let request = read(Protocol::Chat, body.to_string().as_bytes()).expect("a good request");
+        written_of(Protocol::Chat, upstream, model, body)
+    }
+
+    fn written_of(
+        client: Protocol,
+        upstream: Protocol,
+        model: &str,
+        body: &Value,
+    ) -> (Value, Vec<String>) {
+        let request = read(client, body.to_string().as_bytes()).expect("a good request");
+        written_from(&request, upstream, model)
+    }
+
+    fn written_from(request: &Request, upstream: Protocol, model: &str) -> (Value, Vec<String>) {
         let target = Target {
             protocol: upstream,
             model,
@@ -379,7 +398,7 @@ mod tests {
             streamed: false,
             traits: Traits::of(upstream, model, &std::collections::BTreeSet::new()),
             carriers: &carriers("x"),
-            names: &Names::of(&request, upstream),
+            names: &Names::of(request, upstream),
         };
         let Written { body, dropped, .. } = request.write(&target);
         (serde_json::from_slice(&body).expect("JSON"), dropped)
@@ -432,6 +451,98 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_a_prompt_cache_are_named_where_they_have_no_place() {
+        let said = json!({"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}});
+        let heard = json!({"type": "input_text", "text": "q", "prompt_cache_breakpoint": {"mode": "explicit"}});
+        let function = json!({"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}});
+        let (chat, responses) = (Protocol::Chat, Protocol::Responses);
+        let table = [
+            (
+                chat,
+                responses,
+                json!({"messages": [{"role": "user", "content": [said]}]}),
+            ),
+            (
+                chat,
+                responses,
+                json!({"messages": [{"role": "system", "content": [said]}, {"role": "user", "content": "q"}]}),
+            ),
+            (chat, responses, asked(&json!({"tools": [function]}))),
+            (
+                responses,
+                chat,
+                json!({"input": [{"role": "user", "content": [heard]}]}),
+            ),
+        ];
+
+        for (client, upstream, body) in table {
+            let (written, dropped) = written_of(client, upstream, "M", &body);
+            assert_eq!(dropped, ["cache_control"], "{body}");
+            assert!(!written.to_string().contains("cache"), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_session_names_the_prompt_cache_that_has_no_name() {
+        let write = |upstream: Protocol, key: Option<&str>| {
+            let mut request = read(Protocol::Chat, asked(&json!({})).to_string().as_bytes())
+                .expect("a good request");
+            request.session = Some("session".to_owned());
+            request.cache_key = key.map(str::to_owned);
+            written_from(&request, upstream, "M")
+        };
+
+        let (unnamed, _) = write(Protocol::Responses, None);
+        let (named, _) = write(Protocol::Responses, Some("key"));
+        // What no caller wrote into a request is not missed.
+        let (_, dropped) = write(Protocol::Messages, None);
+
+        assert_eq!(unnamed["prompt_cache_key"], "session");
+        assert_eq!(named["prompt_cache_key"], "key");
+        assert_eq!(dropped, Vec::<String>::new());
+    }
+
+    #[test]
+    fn thoughts_are_summed_up_for_a_client_that_shows_them() {
+        let auto = json!({"summary": "auto"});
+        let table = [
+            ("gpt-5.2", json!({"type": "adaptive"}), auto.clone()),
+            (
+                "gpt-5.2",
+                json!({"type": "adaptive", "display": "summarized"}),
+                auto.clone(),
+            ),
+            ("gpt-5.2", json!({"type": "between_tools"}), auto),
+            (
+                "gpt-5.2",
+                json!({"type": "enabled", "budget_tokens": 8_000}),
+                json!({"effort": "medium", "summary": "auto"}),
+            ),
+            (
+                "gpt-5.2",
+                json!({"type": "adaptive", "display": "omitted"}),
+                Value::Null,
+            ),
+            (
+                "gpt-5.2",
+                json!({"type": "disabled"}),
+                json!({"effort": "none"}),
+            ),
+            ("gpt-5.2", Value::Null, Value::Null),
+            ("gpt-4o", json!({"type": "adaptive"}), Value::Null),
+        ];
+
+        for (model, thinking, reasoning) in table {
+            let mut body = asked(&json!({"max_tokens": 9_000}));
+            if !thinking.is_null() {
+                body["thinking"] = thinking.clone();
+            }
+            let (written, _) = written_of(Protocol::Messages, Protocol::Responses, model, &body);
+            assert_eq!(written["reasoning"], reasoning, "{model} {thinking}");
+        }
+    }
+
+    #[test]
     fn what_chat_and_responses_have_in_common_is_carried_and_named_elsewhere() {
         let shared = json!({"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "moderation": {"model": "m"}});
         let mut body = asked(&shared);
@@ -451,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strict_tool_loses_forms_of_text_that_strict_schemas_cannot_have() {
+    fn a_strict_schema_loses_forms_of_text_that_it_cannot_have() {
         let field =
             |format: &str| json!({"type": "string", "format": format, "pattern": "^\\p{L}+$"});
         let schema = json!({"type": "object", "properties": {"a": field("uri"), "b": field("date")},
@@ -461,6 +572,19 @@ mod tests {
                 &json!({"tools": [{"type": "function", "function": {"name": "f", "strict": strict, "parameters": schema}}]}),
             )
         };
+
+        let answer = |strict: bool| {
+            let format = json!({"type": "json_schema", "json_schema": {"name": "a", "strict": strict, "schema": schema}});
+            written(
+                Protocol::Responses,
+                "M",
+                &asked(&json!({"response_format": format})),
+            )
+            .0["text"]["format"]["schema"]["properties"]["a"]
+                .clone()
+        };
+        assert_eq!(answer(true)["format"], Value::Null);
+        assert_eq!(answer(false)["format"], "uri");
 
         let (strict, _) = written(Protocol::Responses, "M", &tool(true));
         let (loose, _) = written(Protocol::Responses, "M", &tool(false));
