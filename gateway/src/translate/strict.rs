@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     neutral::{Request, Sampling},
-    reject::{Reject, list},
+    reject::Reject,
 };
 
 /// Fields that a strict group misses whichever way a request goes.
@@ -87,14 +87,7 @@ fn as_written(client: Protocol, name: &str, body: &Map<String, Value>) -> String
     }
     match (client, name) {
         (Protocol::Chat, "web_search") => "web_search_options".to_owned(),
-        (_, "web_search") => {
-            let tools = list(body.get("tools"), "tools").unwrap_or_default();
-            let place = tools.iter().position(|tool| {
-                let kind = tool.get("type").and_then(Value::as_str);
-                kind.is_some_and(|kind| kind.starts_with("web_search"))
-            });
-            place.map_or_else(|| "tools".to_owned(), |place| format!("tools[{place}]"))
-        }
+        (_, "web_search") => search(body),
         (Protocol::Responses, "logprobs") => {
             let counted = body.get("top_logprobs").and_then(Value::as_u64);
             let field = match counted {
@@ -105,6 +98,26 @@ fn as_written(client: Protocol, name: &str, body: &Map<String, Value>) -> String
         }
         _ => name.to_owned(),
     }
+}
+
+/// Where a search is declared: among the tools, or in an item of the input that brings more of them.
+fn search(body: &Map<String, Value>) -> String {
+    let among = |tools: Option<&Value>, at: &str| {
+        let place = tools?.as_array()?.iter().position(|tool| {
+            let kind = tool.get("type").and_then(Value::as_str);
+            kind.is_some_and(|kind| kind.starts_with("web_search"))
+        })?;
+        Some(format!("{at}[{place}]"))
+    };
+    let items = body.get("input").and_then(Value::as_array);
+    let mut items = items.into_iter().flatten().enumerate();
+    among(body.get("tools"), "tools")
+        .or_else(|| {
+            items.find_map(|(index, item)| {
+                among(item.get("tools"), &format!("input[{index}].tools"))
+            })
+        })
+        .unwrap_or_else(|| "tools".to_owned())
 }
 
 #[cfg(test)]
@@ -179,6 +192,8 @@ mod tests {
         let named = json!({"metadata": {"a": "b"}, "service_tier": "scale"});
         let function = json!({"type": "function", "name": "f"});
         let searches = json!({"tools": [function, {"type": "web_search"}]});
+        let brings = json!({"input": [{"role": "user", "content": "q"},
+                                      {"type": "additional_tools", "role": "developer", "tools": [{"type": "web_search"}, function]}]});
         let runs = json!({"tools": [{"type": "code_interpreter"}, {"type": "tool_search", "execution": "server"}]});
         let lost = json!({"truncation": "auto", "max_tool_calls": 3, "moderation": {}, "store": true,
                           "client_metadata": {"a": "b"}, "prompt_cache_key": "k", "text": {"verbosity": "low"}});
@@ -244,6 +259,7 @@ mod tests {
                 ],
             ),
             (Responses, Chat, "m", &searches, &["tools[1]"]),
+            (Responses, Chat, "m", &brings, &["input[1].tools[0]"]),
             (Responses, Chat, "m", &runs, &["tools[0]"]),
             (Responses, Chat, "m", &lost, &[]),
             (Responses, Chat, "m", &both, &[]),

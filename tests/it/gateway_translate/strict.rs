@@ -1,6 +1,6 @@
 //! A group that rather refuses a request than leaves out what its answer depends on.
 
-use entity::{channel::Kind, group};
+use entity::{Platform, channel::Kind, group};
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
