@@ -37,6 +37,8 @@ pub struct Model {
     pub stops_when_left: bool,
     /// Factor on tokens that had to be counted, since the upstream did not say them, in millionths.
     pub counted_ppm: i64,
+    /// Whether what a translation would have to leave out is refused, where the answer may depend on it.
+    pub strict_translation: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -13,6 +13,7 @@ mod m20261121_6_call_links;
 mod m20261121_7_stop_when_left;
 mod m20261121_8_call_claims;
 mod m20261121_9_counted_factor;
+mod m20261122_10_strict_translation;
 mod run;
 
 pub use run::{down, pending, up};

@@ -4,6 +4,7 @@ use crate::{
     m20261121_1_create_schema, m20261121_2_create_cap, m20261121_3_price_classes,
     m20261121_4_plan_depth, m20261121_5_routing_and_policy, m20261121_6_call_links,
     m20261121_7_stop_when_left, m20261121_8_call_claims, m20261121_9_counted_factor,
+    m20261122_10_strict_translation,
 };
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait,
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_7_stop_when_left::Migration),
             Box::new(m20261121_8_call_claims::Migration),
             Box::new(m20261121_9_counted_factor::Migration),
+            Box::new(m20261122_10_strict_translation::Migration),
         ]
     }
 }

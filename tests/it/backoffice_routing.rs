@@ -87,6 +87,7 @@ async fn an_operator_says_whom_a_group_takes() {
             ("fallback", spare_id.as_str()),
             ("stops_when_left", "yes"),
             ("counted", "1.25"),
+            ("strict_translation", "yes"),
         ];
         for kind in group::client::KINDS.iter().filter(|kind| kind.versioned) {
             let mine = kind.word == "claude_code";
@@ -123,11 +124,17 @@ async fn an_operator_says_whom_a_group_takes() {
     );
     assert!(row.stops_when_left);
     assert_eq!(row.counted_ppm, 1_250_000);
+    assert!(row.strict_translation);
     assert!(shown.text.contains(r#"value="1.25""#));
     assert!(
         shown
             .text
             .contains(r#"name="stops_when_left" value="yes" checked"#)
+    );
+    assert!(
+        shown
+            .text
+            .contains(r#"name="strict_translation" value="yes" checked"#)
     );
     assert_eq!(
         list.text

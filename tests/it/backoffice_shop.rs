@@ -320,6 +320,7 @@ async fn a_group_is_exactly_what_was_last_saved() {
         fallback: None,
         stops_when_left: false,
         counted_ppm: 1_000_000,
+        strict_translation: false,
     };
 
     let change = |wish| group::change(&till.db, wish, operator(), NOW);

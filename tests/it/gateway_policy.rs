@@ -82,6 +82,7 @@ async fn shape(gate: &Gate, id: GroupId, wish: Wish) {
         fallback: wish.fallback,
         stops_when_left: false,
         counted_ppm: 1_000_000,
+        strict_translation: false,
     };
     group::change(&gate.till.db, change, Actor::System, gate.clock.now())
         .await

@@ -5,6 +5,7 @@ mod form;
 mod halves;
 mod pause;
 mod refusal;
+mod strict;
 mod thought;
 mod whole;
 

@@ -74,7 +74,12 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     let group = place.serving(gateway, &snapshot, &model, &request).await?;
     let price = price_of(&model)?;
     let pinned = inner.pins.of(&request)?;
-    let foreign = Foreign::new(&request);
+    let output_limit = output_limit(&request, &model);
+    let foreign = if group.strict {
+        Foreign::new(&request).strictly(gateway, output_limit)
+    } else {
+        Foreign::new(&request)
+    };
     let channels = route::channels(
         group,
         model.id,
@@ -92,7 +97,6 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     let foreign = foreign.into_request(&inner.memory);
 
     let (multiplier_ppm, rates) = deal(gateway, &request, group, &model).await?;
-    let output_limit = output_limit(&request, &model);
     let output_cap = output_limit.saturating_mul(request.reading.choices);
     let counts = counts(gateway, &request, &model, output_cap).await;
     let amounts = amounts(&price, &request.reading, counts, multiplier_ppm);

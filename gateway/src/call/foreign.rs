@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use entity::Protocol;
+use entity::{Protocol, TenantId};
 use outbound::provider::Kind;
 use serde_json::Value;
 
@@ -14,9 +14,10 @@ use crate::{
     error::{Code, Refusal},
     gateway::Gateway,
     translate::{
-        self, Carriers, Compaction, Names, Reject, Target, Traits, Translation, Voice,
+        self, Carriers, Compaction, Names, Reject, Target, Traits, Translation, Voice, Written,
         answer::Fault,
         neutral::{Part, Request},
+        strict,
     },
     wire::tap::Failure,
 };
@@ -26,6 +27,15 @@ pub(super) struct Foreign<'a> {
     incoming: &'a Incoming,
     read: OnceLock<Result<Request, Reject>>,
     reject: OnceLock<Reject>,
+    strict: Option<Strict<'a>>,
+}
+
+/// What it takes to see beforehand what a translation will leave out.
+struct Strict<'a> {
+    gateway: &'a Gateway,
+    output_limit: u64,
+    /// The request as it will be written.
+    request: OnceLock<Request>,
 }
 
 impl<'a> Foreign<'a> {
@@ -34,7 +44,18 @@ impl<'a> Foreign<'a> {
             incoming,
             read: OnceLock::new(),
             reject: OnceLock::new(),
+            strict: None,
         }
+    }
+
+    /// For a group that rather refuses a request than leaves out what its answer depends on.
+    pub(super) fn strictly(mut self, gateway: &'a Gateway, output_limit: u64) -> Self {
+        self.strict = Some(Strict {
+            gateway,
+            output_limit,
+            request: OnceLock::new(),
+        });
+        self
     }
 
     /// Whether the channel can serve the call, and if so, whether the call has to be translated for it.
@@ -52,12 +73,53 @@ impl<'a> Foreign<'a> {
             Ok(request)
         });
         let fits = match read {
-            Ok(request) => request.fits(upstream),
+            Ok(request) => request
+                .fits(upstream)
+                .and_then(|()| self.carries(request, (channel, upstream), model)),
             Err(reject) => Err(reject.clone()),
         };
         fits.map_err(|reject| self.reject.get_or_init(|| reject))
             .is_ok()
             .then_some(true)
+    }
+
+    /// Whether all goes along that a strict group misses: the request is written for the channel to see it, for what a
+    /// model takes depends on whether it will think.
+    fn carries(
+        &self,
+        request: &Request,
+        (channel, upstream): (&Channel, Protocol),
+        model: &Model,
+    ) -> Result<(), Reject> {
+        let (Some(strict), Some(upstream_model)) = (&self.strict, channel.models.get(&model.id))
+        else {
+            return Ok(());
+        };
+        if request.compaction.is_some() || !request.may_be_missed() {
+            return Ok(());
+        }
+        let incoming = self.incoming;
+        let tenant = incoming.caller.key.tenant_id;
+        let request = strict.request.get_or_init(|| {
+            let mut request = request.clone();
+            if incoming.protocol == Protocol::Chat {
+                strict.gateway.inner.memory.recall(tenant, &mut request);
+            }
+            request
+        });
+        let way = Way {
+            channel,
+            upstream,
+            upstream_model,
+            model,
+        };
+        let carriers = way.carriers(strict.gateway, tenant);
+        let (written, _) = way.write(request, &carriers, strict.output_limit, false);
+        let ends = (incoming.protocol, upstream);
+        match strict::refusal(ends, &written.dropped, &incoming.body) {
+            Some(reject) => Err(reject),
+            None => Ok(()),
+        }
     }
 
     /// Why a channel that is there cannot serve this request, for its caller to mend.
@@ -105,6 +167,74 @@ fn way(
     channel.way(protocol, model)
 }
 
+/// Where a translated call goes.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    channel: &'a Channel,
+    upstream: Protocol,
+    upstream_model: &'a str,
+    model: &'a Model,
+}
+
+impl Way<'_> {
+    /// What seals thoughts for the tenant, and opens those that came from here.
+    fn carriers(self, gateway: &Gateway, tenant: TenantId) -> Carriers {
+        Carriers {
+            master: gateway.inner.config.master.clone(),
+            tenant,
+            origin: format!(
+                "{:?}|{}|{}",
+                self.upstream, self.channel.id, self.upstream_model
+            ),
+        }
+    }
+
+    /// The request as the channel reads it, and the names it gives to tools.
+    fn write(
+        self,
+        request: &Request,
+        carriers: &Carriers,
+        output_limit: u64,
+        streamed: bool,
+    ) -> (Written, Names) {
+        let Self {
+            channel,
+            upstream,
+            upstream_model,
+            model,
+        } = self;
+        let traits = Traits {
+            binds: is_anthropic_itself(channel),
+            ..Traits::of(upstream, upstream_model, &model.words)
+        };
+        let names = if traits.binds {
+            Names::at_anthropic(request)
+        } else {
+            Names::of(request, upstream)
+        };
+        let names = match request.compaction {
+            // A summary has no form.
+            Some(_) => names,
+            None => names.with_output(request, traits),
+        };
+        let target = Target {
+            protocol: upstream,
+            model: upstream_model,
+            default_output: output_limit.min(DEFAULT_OUTPUT),
+            most_output: Some(output_limit),
+            streamed,
+            traits,
+            carriers,
+            names: &names,
+        };
+        let written = match request.compaction {
+            Some(_) => request.summarising().write(&target),
+            None => request.write(&target),
+        };
+        (written, names)
+    }
+}
+
 /// A call written for one channel, and the way back from there.
 pub(super) struct Crossing {
     pub(super) upstream: Protocol,
@@ -141,7 +271,12 @@ pub(super) fn cross(
     let upstream = way(channel, call.protocol, &call.model, call.compaction)
         .filter(|upstream| *upstream != call.protocol)?;
     let request = call.foreign.as_ref()?;
-    let to = (channel, upstream, upstream_model);
+    let to = Way {
+        channel,
+        upstream,
+        upstream_model,
+        model: &call.model,
+    };
     if !without.thoughts {
         return Some(write(gateway, call, to, request, without.whole));
     }
@@ -155,47 +290,17 @@ pub(super) fn cross(
 fn write(
     gateway: &Gateway,
     call: &Call,
-    (channel, upstream, upstream_model): (&Channel, Protocol, &str),
+    way: Way<'_>,
     request: &Request,
     must_stream: bool,
 ) -> Crossing {
-    let carriers = Carriers {
-        master: gateway.inner.config.master.clone(),
-        tenant: call.caller.key.tenant_id,
-        origin: format!("{upstream:?}|{}|{upstream_model}", channel.id),
-    };
-    let traits = Traits {
-        binds: is_anthropic_itself(channel),
-        ..Traits::of(upstream, upstream_model, &call.model.words)
-    };
-    let names = if traits.binds {
-        Names::at_anthropic(request)
-    } else {
-        Names::of(request, upstream)
-    };
-    let names = match request.compaction {
-        // A summary has no form.
-        Some(_) => names,
-        None => names.with_output(request, traits),
-    };
+    let upstream = way.upstream;
+    let carriers = way.carriers(gateway, call.caller.key.tenant_id);
     let streamed = must_stream
         || call.reading.streamed
         || request.compaction.is_some()
         || call.output_limit > SHORT_OUTPUT;
-    let target = Target {
-        protocol: upstream,
-        model: upstream_model,
-        default_output: call.output_limit.min(DEFAULT_OUTPUT),
-        most_output: Some(call.output_limit),
-        streamed,
-        traits,
-        carriers: &carriers,
-        names: &names,
-    };
-    let written = match request.compaction {
-        Some(_) => request.summarising().write(&target),
-        None => request.write(&target),
-    };
+    let (written, names) = way.write(request, &carriers, call.output_limit, streamed);
     let voice = Voice {
         id: call.visit.id.uuid().simple().to_string(),
         model: if call.reading.model.is_empty() {

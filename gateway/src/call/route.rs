@@ -190,6 +190,7 @@ mod tests {
             fallback: None,
             stops_when_left: false,
             counted_ppm: 1_000_000,
+            strict: false,
             channels: channels.to_vec(),
         }
     }

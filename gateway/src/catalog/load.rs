@@ -251,6 +251,7 @@ async fn groups(
                 fallback: row.fallback_group_id,
                 stops_when_left: row.stops_when_left,
                 counted_ppm: row.counted_ppm,
+                strict: row.strict_translation,
                 channels: members.remove(&row.id).unwrap_or_default(),
                 title: row.title,
             };

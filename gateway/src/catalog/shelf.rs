@@ -47,6 +47,8 @@ pub(crate) struct Group {
     pub(crate) stops_when_left: bool,
     /// Factor on tokens that had to be counted, in millionths.
     pub(crate) counted_ppm: i64,
+    /// Whether what a translation would have to leave out is refused, where the answer may depend on it.
+    pub(crate) strict: bool,
     pub(crate) channels: Vec<Arc<Channel>>,
 }
 

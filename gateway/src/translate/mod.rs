@@ -28,6 +28,7 @@ mod reject;
 mod responses;
 mod schema;
 mod stream;
+pub(crate) mod strict;
 mod strip;
 mod target;
 mod turns;

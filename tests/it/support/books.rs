@@ -221,6 +221,7 @@ async fn shelf(tx: &entity::Tx) -> Result<(GroupId, ModelId, PriceVersionId), Db
         fallback_group_id: None,
         stops_when_left: false,
         counted_ppm: 1_000_000,
+        strict_translation: false,
         created_at: START,
     };
     let id = group.id;

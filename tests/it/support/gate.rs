@@ -536,6 +536,7 @@ fn group_row(id: GroupId) -> group::ActiveModel {
         fallback_group_id: Set(None),
         stops_when_left: Set(false),
         counted_ppm: Set(1_000_000),
+        strict_translation: Set(false),
         created_at: Set(NOW),
     }
 }

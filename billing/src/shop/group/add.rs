@@ -77,6 +77,7 @@ pub async fn add(
                 fallback_group_id: Set(None),
                 stops_when_left: Set(false),
                 counted_ppm: Set(PPM_ONE),
+                strict_translation: Set(false),
                 created_at: Set(now),
             };
             group::Entity::insert(row)

@@ -40,6 +40,8 @@ pub struct ChangeGroup {
     pub stops_when_left: bool,
     /// Factor on tokens that had to be counted, since the upstream did not say them, in millionths; above zero.
     pub counted_ppm: i64,
+    /// Whether what a translation would have to leave out is refused, where the answer may depend on it.
+    pub strict_translation: bool,
 }
 
 /// Why a group stayed as it was.
@@ -122,6 +124,10 @@ pub async fn change(
                     Expr::value(wish.stops_when_left),
                 )
                 .col_expr(group::Column::CountedPpm, Expr::value(wish.counted_ppm))
+                .col_expr(
+                    group::Column::StrictTranslation,
+                    Expr::value(wish.strict_translation),
+                )
                 .filter(group::Column::Id.eq(wish.group))
                 .exec(tx)
                 .await?
@@ -146,6 +152,7 @@ pub async fn change(
                     "fallback": wish.fallback,
                     "stops_when_left": wish.stops_when_left,
                     "counted_ppm": wish.counted_ppm,
+                    "strict_translation": wish.strict_translation,
                 })),
             };
             audit_trail::append(tx, entry, now).await?;

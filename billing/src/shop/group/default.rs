@@ -43,6 +43,7 @@ pub async fn ensure_default_in(
         fallback_group_id: Set(None),
         stops_when_left: Set(false),
         counted_ppm: Set(PPM_ONE),
+        strict_translation: Set(false),
         created_at: Set(now),
     };
     group::Entity::insert(row)

@@ -68,6 +68,8 @@ pub(crate) struct Entered {
     /// Not empty where its box is ticked.
     stops_when_left: String,
     counted: String,
+    /// Not empty where its box is ticked.
+    strict_translation: String,
 }
 
 /// The protocols by the paths that members know.
@@ -80,6 +82,10 @@ const PROTOCOLS: [(Protocol, &str, &str); 4] = [
 
 /// What a ticked box sends.
 const TICKED: &str = "yes";
+
+fn ticked(is: bool) -> String {
+    if is { TICKED } else { "" }.to_owned()
+}
 
 impl Entered {
     fn of(group: &group::Model, channels: &[String]) -> Self {
@@ -115,12 +121,9 @@ impl Entered {
                 .fallback_group_id
                 .map(|id| id.to_string())
                 .unwrap_or_default(),
-            stops_when_left: if group.stops_when_left {
-                TICKED.to_owned()
-            } else {
-                String::new()
-            },
+            stops_when_left: ticked(group.stops_when_left),
             counted: format::factor(group.counted_ppm),
+            strict_translation: ticked(group.strict_translation),
         }
     }
 
@@ -175,6 +178,10 @@ impl Entered {
         !self.stops_when_left.is_empty()
     }
 
+    fn is_strict(&self) -> bool {
+        !self.strict_translation.is_empty()
+    }
+
     fn read(&self, group: GroupId) -> Result<ChangeGroup, Faults> {
         let mut faults = Faults::none();
         let title = faults.take("title", field::text(&self.title, 80));
@@ -201,6 +208,7 @@ impl Entered {
                     fallback: self.fallback.parse::<GroupId>().ok(),
                     stops_when_left: self.is_stopped_when_left(),
                     counted_ppm,
+                    strict_translation: self.is_strict(),
                 })
             }
             _ => Err(faults),
