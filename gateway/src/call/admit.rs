@@ -75,11 +75,7 @@ pub(super) async fn admit(gateway: &Gateway, request: Request) -> Result<Call, R
     let price = price_of(&model)?;
     let pinned = inner.pins.of(&request)?;
     let output_limit = output_limit(&request, &model);
-    let foreign = if group.strict {
-        Foreign::new(&request).strictly(gateway, output_limit)
-    } else {
-        Foreign::new(&request)
-    };
+    let foreign = Foreign::new(&request, group.strict.then_some((gateway, output_limit)));
     let channels = route::channels(
         group,
         model.id,

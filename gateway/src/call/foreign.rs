@@ -39,23 +39,19 @@ struct Strict<'a> {
 }
 
 impl<'a> Foreign<'a> {
-    pub(super) fn new(incoming: &'a Incoming) -> Self {
+    /// `strict` for a group that rather refuses a request than leaves out what its answer depends on, with the call's
+    /// output limit.
+    pub(super) fn new(incoming: &'a Incoming, strict: Option<(&'a Gateway, u64)>) -> Self {
         Self {
             incoming,
             read: OnceLock::new(),
             reject: OnceLock::new(),
-            strict: None,
+            strict: strict.map(|(gateway, output_limit)| Strict {
+                gateway,
+                output_limit,
+                request: OnceLock::new(),
+            }),
         }
-    }
-
-    /// For a group that rather refuses a request than leaves out what its answer depends on.
-    pub(super) fn strictly(mut self, gateway: &'a Gateway, output_limit: u64) -> Self {
-        self.strict = Some(Strict {
-            gateway,
-            output_limit,
-            request: OnceLock::new(),
-        });
-        self
     }
 
     /// Whether the channel can serve the call, and if so, whether the call has to be translated for it.
