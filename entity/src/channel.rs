@@ -83,6 +83,9 @@ pub struct Quirks {
     /// It refuses `stream_options`, and says what a stream used without being asked.
     #[serde(skip_serializing_if = "is_false")]
     pub no_stream_options: bool,
+    /// Messages that were translated for it get marks of a prompt cache where their caller set none.
+    #[serde(skip_serializing_if = "is_false")]
+    pub auto_cache: bool,
 }
 
 /// What a provider calls the output limit of a chat request.

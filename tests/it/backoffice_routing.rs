@@ -163,6 +163,7 @@ async fn an_operator_says_how_a_channel_is_asked_and_gives_it_further_keys() {
         ("api_key_header", "yes"),
         ("api_version", "preview"),
         ("output_limit", "max_completion_tokens"),
+        ("auto_cache", "yes"),
     ];
 
     let saved = operator
@@ -213,7 +214,7 @@ async fn an_operator_says_how_a_channel_is_asked_and_gives_it_further_keys() {
         Some("My gate")
     );
     assert_eq!(options.proxy.as_deref(), Some("socks5://127.0.0.1:1080"));
-    assert!(options.quirks.api_key_header);
+    assert!(options.quirks.api_key_header && options.quirks.auto_cache);
     assert_eq!(
         options.quirks.output_limit,
         Some(OutputLimit::MaxCompletionTokens)

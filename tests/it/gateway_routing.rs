@@ -52,7 +52,7 @@ async fn ask(gate: &Gate, model: &str) -> reqwest::Response {
         .expect("an answer")
 }
 
-async fn options(gate: &Gate, id: ChannelId, options: Options) {
+pub(crate) async fn options(gate: &Gate, id: ChannelId, options: Options) {
     set_options(&gate.till.db, id, options, Actor::System, gate.clock.now())
         .await
         .expect("options are set");
@@ -541,7 +541,7 @@ async fn a_provider_is_asked_as_it_wants_to_be() {
                 api_key_header: true,
                 api_version: Some("preview".to_owned()),
                 output_limit: Some(OutputLimit::MaxCompletionTokens),
-                no_stream_options: false,
+                ..Quirks::default()
             },
             ..Options::default()
         },

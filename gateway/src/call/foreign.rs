@@ -201,6 +201,14 @@ impl Way<'_> {
         } = self;
         let traits = Traits {
             binds: is_anthropic_itself(channel),
+            caches: channel.options.quirks.auto_cache,
+            is_openai: matches!(
+                channel.upstream,
+                Upstream::Provider {
+                    kind: Kind::OpenAi,
+                    ..
+                }
+            ),
             ..Traits::of(upstream, upstream_model, &model.words)
         };
         let names = if traits.binds {

@@ -42,6 +42,10 @@ pub(crate) struct Traits {
     pub(crate) echoes: bool,
     /// Is served by Anthropic itself, which says what becomes of thoughts that are bound to what went before them.
     pub(crate) binds: bool,
+    /// Is served by `OpenAI` itself, which takes names for prompt caches and users in chat too.
+    pub(crate) is_openai: bool,
+    /// Keeps what its prompts begin with where a mark says so, and the channel sets marks for callers that do not.
+    pub(crate) caches: bool,
     /// Takes a schema for its answer.
     pub(crate) formats: bool,
     /// Takes words of the system in the middle of a conversation.
@@ -101,6 +105,8 @@ impl Traits {
                 .iter()
                 .any(|vendor| name.contains(vendor)),
             binds: false,
+            caches: false,
+            is_openai: false,
             formats: protocol != Protocol::Messages
                 || has("native_structured_output")
                 || formats_by_name(&name),

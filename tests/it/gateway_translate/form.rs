@@ -1,13 +1,20 @@
 //! The form in which a client wants its answer, and the marks it makes: carried, or made up for.
 
-use entity::{Platform, channel::Kind, model};
+use entity::{
+    Platform,
+    channel::{Kind, Options, Quirks},
+    model,
+};
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{CHAT, MESSAGES, PAIRS, RESPONSES, events, serve, spoken};
-use crate::support::{
-    gate::Gate,
-    upstream::{Answer, Upstream},
+use crate::{
+    gateway_routing::options,
+    support::{
+        gate::Gate,
+        upstream::{Answer, Upstream},
+    },
 };
 
 fn frames(events: &[Value]) -> Answer {
@@ -352,5 +359,58 @@ async fn calls_and_items_that_are_badly_numbered_are_not_mixed_up() {
         assert_eq!(calls, ["{\"x\":1}", "{\"x\":2}"], "{}: {text}", pair.name);
         upstream.stop().await;
     }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_channel_may_mark_the_prompts_of_callers_that_set_no_marks() {
+    let gate = Gate::open().await;
+    let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 9, "output_tokens": 1}});
+    let script = [Answer::json(200, &answer), Answer::json(200, &answer)];
+    let upstream = Upstream::start(script);
+    let channel = gate
+        .add_upstream(Kind::Anthropic, &upstream.base, "claude")
+        .await;
+    let tool =
+        json!({"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}});
+    let body = json!({"model": "claude", "max_tokens": 50, "tools": [tool], "messages": [
+        {"role": "system", "content": "be brief"}, {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"}, {"role": "user", "content": "three"}]});
+    let mut asked = Vec::new();
+
+    for auto_cache in [false, true] {
+        let quirks = Quirks {
+            auto_cache,
+            ..Quirks::default()
+        };
+        let wanted = Options {
+            quirks,
+            ..Options::default()
+        };
+        options(&gate, channel, wanted).await;
+        let answer = gate.post(CHAT, &body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        asked.push(upstream.requests().pop().expect("a request").body);
+    }
+
+    let marks = asked[0].to_string().matches("cache_control").count();
+    assert_eq!(marks, 0, "{}", asked[0]);
+    let mark = json!({"type": "ephemeral"});
+    let places = [
+        "/tools/0",
+        "/system/0",
+        "/messages/0/content/0",
+        "/messages/2/content/0",
+    ];
+    for place in places {
+        let block = asked[1].pointer(place).expect(place);
+        assert_eq!(block["cache_control"], mark, "{}", asked[1]);
+    }
+    assert_eq!(
+        asked[1].to_string().matches("cache_control").count(),
+        places.len()
+    );
+    upstream.stop().await;
     gate.finish().await;
 }

@@ -80,12 +80,22 @@ pub(in crate::translate) fn write(
     if request.web_search.is_some() {
         dropped.push("web_search".to_owned());
     }
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    let cache = request.cache_key.as_ref().or(request.session.as_ref());
+    // Vendors of the same dialect refuse what they do not know, and these are OpenAI's alone.
+    if target.traits.is_openai {
+        put("service_tier", text(&request.tier));
+        put("prompt_cache_key", text(&cache.cloned()));
+        put("safety_identifier", text(&request.user));
+    }
+    let is_known = target.traits.is_openai;
     for (name, given) in [
         ("cache_control", request.has_marks()),
+        // OpenAI takes it with answers that it stores, and none is.
         ("metadata", request.metadata.is_some()),
-        ("service_tier", request.tier.is_some()),
-        ("prompt_cache_key", request.cache_key.is_some()),
-        ("user", request.user.is_some()),
+        ("service_tier", request.tier.is_some() && !is_known),
+        ("prompt_cache_key", request.cache_key.is_some() && !is_known),
+        ("user", request.user.is_some() && !is_known),
     ] {
         if given {
             dropped.push(name.to_owned());
@@ -380,7 +390,34 @@ mod tests {
         );
     }
 
+    #[test]
+    fn openai_itself_is_told_caches_and_users_by_name_and_nobody_else_is() {
+        let body = json!({"model": "M", "max_tokens": 9, "service_tier": "standard_only",
+            "messages": [{"role": "user", "content": "q"}], "metadata": {"user_id": "u-1"}});
+        let plainly = Traits::of(Protocol::Chat, "M", &BTreeSet::new());
+        let at_openai = Traits {
+            is_openai: true,
+            ..plainly
+        };
+
+        let there = written_with(at_openai, "M", &body);
+        let elsewhere = written_with(plainly, "M", &body);
+
+        assert_eq!(there["service_tier"], "default");
+        // A digest of who it is.
+        let user = there["safety_identifier"].as_str().expect("a name");
+        assert_eq!(user.len(), 64);
+        for name in ["service_tier", "safety_identifier", "prompt_cache_key"] {
+            assert_eq!(elsewhere[name], Value::Null, "{name}");
+        }
+    }
+
     fn written_for(model: &str, body: &Value) -> Value {
+        let traits = Traits::of(Protocol::Chat, model, &BTreeSet::new());
+        written_with(traits, model, body)
+    }
+
+    fn written_with(traits: Traits, model: &str, body: &Value) -> Value {
         let request =
             read(Protocol::Messages, body.to_string().as_bytes()).expect("a good request");
         let target = Target {
@@ -389,7 +426,7 @@ mod tests {
             default_output: 32_000,
             most_output: None,
             streamed: false,
-            traits: Traits::of(Protocol::Chat, model, &BTreeSet::new()),
+            traits,
             carriers: &carriers("x"),
             names: &Names::of(&request, Protocol::Chat),
         };

@@ -10,7 +10,7 @@ use super::{
 use crate::translate::{
     answer::Opaque,
     lenient,
-    mark::Marks,
+    mark::{Marks, set_usual},
     names::digest,
     neutral::{Call, CallResult, File, Image, Kind, Part, Request, Role, Source, Turn},
     target::Target,
@@ -43,12 +43,16 @@ pub(in crate::translate) fn write(
     put("model", Some(target.model.into()));
     put("max_tokens", Some(max_tokens.into()));
     let mut marks = Marks::default();
-    let tools = tools(request, target, &mut marks);
-    put("system", system(request, target, &plan, &mut marks));
-    let messages: Vec<Value> = turns
+    let mut tools = tools(request, target, &mut marks);
+    let mut system = system(request, target, &plan, &mut marks);
+    let mut messages: Vec<Value> = turns
         .iter()
         .map(|turn| message(turn, target, &mut marks))
         .collect();
+    if target.traits.caches {
+        set_usual(&mut marks, &mut tools, system.as_mut(), &mut messages);
+    }
+    put("system", system);
     put("messages", Some(messages.into()));
     if marks.refused {
         dropped.push("cache_control".to_owned());

@@ -36,6 +36,7 @@ pub(crate) struct Entered {
     pub(super) api_version: String,
     pub(super) output_limit: String,
     pub(super) no_stream_options: String,
+    pub(super) auto_cache: String,
 }
 
 impl Entered {
@@ -62,6 +63,7 @@ impl Entered {
                 .map(|limit| limit.field().to_owned())
                 .unwrap_or_default(),
             no_stream_options: tick(options.quirks.no_stream_options),
+            auto_cache: tick(options.quirks.auto_cache),
         }
     }
 
@@ -102,6 +104,7 @@ impl Entered {
                     api_version: version,
                     output_limit,
                     no_stream_options: !self.no_stream_options.is_empty(),
+                    auto_cache: !self.auto_cache.is_empty(),
                 },
             }),
             _ => Err(faults),
