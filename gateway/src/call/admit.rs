@@ -194,9 +194,12 @@ fn open_channels(
         .into_iter()
         .filter(|channel| {
             let wait = wait(channel);
-            soonest = soonest.min(wait);
-            all_limited &= route::limited(channel, &inner.cooldowns);
-            wait.is_zero()
+            let is_open = wait.is_zero();
+            if !is_open {
+                soonest = soonest.min(wait);
+                all_limited &= route::limited(channel, &inner.cooldowns);
+            }
+            is_open
         })
         .collect();
     if open.is_empty() && all_limited {

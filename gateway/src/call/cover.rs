@@ -128,17 +128,18 @@ pub(super) fn more(call: &Call, pause: Pause) -> Option<More> {
 #[derive(Debug)]
 pub(super) struct Cover {
     ask_at: Instant,
-    asked: bool,
-    /// Why it was not given more when it last asked; nothing where no answer came.
+    /// Why it was not given more when it last asked.
     refused: Option<ExtendRefusal>,
+    /// No answer came in time when it last asked.
+    unheard: bool,
 }
 
 impl Cover {
     pub(super) fn new() -> Self {
         Self {
             ask_at: Instant::now(),
-            asked: false,
             refused: None,
+            unheard: false,
         }
     }
 
@@ -186,17 +187,15 @@ impl Cover {
         let least = Credits::from_nanos(held.nanos() / LEAST_PART)
             .max(Credits::from_nanos(1))
             .min(step);
-        self.asked = true;
-        match timeout(GROWN_WITHIN, hold.grow(step, least)).await {
+        let asked = timeout(GROWN_WITHIN, hold.grow(step, least)).await;
+        self.unheard = asked.is_err();
+        match asked {
             Ok(Ok(_)) => return,
             Ok(Err(refused)) => {
                 tracing::debug!(hold.id = %hold.id(), %refused, "a hold does not grow");
                 self.refused = Some(refused);
             }
-            Err(_) => {
-                tracing::warn!(hold.id = %hold.id(), "a hold did not grow in time");
-                self.refused = None;
-            }
+            Err(_) => tracing::warn!(hold.id = %hold.id(), "a hold did not grow in time"),
         }
         self.ask_at = Instant::now() + ASK_AGAIN;
     }
@@ -206,28 +205,28 @@ impl Cover {
             Code::Overloaded,
             "The credits for the rest of the answer could not be held in time. What was delivered is charged. Try again.",
         );
-        let Some(refused) = &self.refused else {
-            // Of a call whose limit was lowered nothing is asked: what is held is what there was.
-            return if self.asked { unheard } else { ran_out() };
-        };
-        match refused {
-            ExtendRefusal::QuotaExhausted { resets_at } => Refusal::new(
+        match &self.refused {
+            _ if self.unheard => unheard,
+            // What was given last was all there was.
+            None | Some(ExtendRefusal::InsufficientCredits { .. }) => ran_out(),
+            Some(ExtendRefusal::QuotaExhausted { resets_at }) => Refusal::new(
                 Code::CreditExhausted,
                 format!(
                     "A quota ran out in the middle of the answer; it is whole again at {}. What was delivered is charged.",
                     minute(*resets_at)
                 ),
             ),
-            ExtendRefusal::WalletFrozen => Refusal::new(
+            Some(ExtendRefusal::WalletFrozen) => Refusal::new(
                 Code::CreditExhausted,
                 "The credits of this account were frozen in the middle of the answer. What was delivered is charged; the operator of this gateway can tell why.",
             ),
-            ExtendRefusal::InsufficientCredits { .. } => ran_out(),
-            ExtendRefusal::OutOfRange
-            | ExtendRefusal::Ended
-            | ExtendRefusal::Overloaded
-            | ExtendRefusal::Draining
-            | ExtendRefusal::Store(_) => unheard,
+            Some(
+                ExtendRefusal::OutOfRange
+                | ExtendRefusal::Ended
+                | ExtendRefusal::Overloaded
+                | ExtendRefusal::Draining
+                | ExtendRefusal::Store(_),
+            ) => unheard,
         }
     }
 }
@@ -295,20 +294,21 @@ mod tests {
         };
         let table = [
             (false, None, "The credits ran out"),
-            (true, Some(few), "The credits ran out"),
+            (false, Some(few), "The credits ran out"),
             (
-                true,
+                false,
                 Some(ExtendRefusal::QuotaExhausted { resets_at: at }),
                 "A quota ran out",
             ),
-            (true, Some(ExtendRefusal::WalletFrozen), "were frozen"),
-            (true, Some(ExtendRefusal::Overloaded), "in time"),
+            (false, Some(ExtendRefusal::WalletFrozen), "were frozen"),
+            (false, Some(ExtendRefusal::Overloaded), "in time"),
+            (true, Some(ExtendRefusal::WalletFrozen), "in time"),
             (true, None, "in time"),
         ];
-        for (asked, refused, words) in table {
+        for (unheard, refused, words) in table {
             let cover = Cover {
-                asked,
                 refused,
+                unheard,
                 ..Cover::new()
             };
             let refusal = cover.exhausted();

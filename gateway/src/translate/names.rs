@@ -140,6 +140,11 @@ impl Names {
         flatten(namespace, name, longest)
     }
 
+    /// Whether the arguments of this tool go wrapped into an object, for its schema is none of an object.
+    pub(crate) fn wraps(&self, flat: &str) -> bool {
+        self.declared(flat).is_some_and(|declared| declared.wrapped)
+    }
+
     /// What the caller declared under this name.
     pub(crate) fn declared(&self, flat: &str) -> Option<&Declared> {
         self.declared.get(flat)

@@ -80,15 +80,14 @@ pub(in crate::translate) fn write(
     if request.web_search.is_some() {
         dropped.push("web_search".to_owned());
     }
-    let text = |text: &Option<String>| text.clone().map(Value::from);
-    let cache = request.cache_key.as_ref().or(request.session.as_ref());
     // Vendors of the same dialect refuse what they do not know, and these are OpenAI's alone.
-    if target.traits.is_openai {
-        put("service_tier", text(&request.tier));
-        put("prompt_cache_key", text(&cache.cloned()));
-        put("safety_identifier", text(&request.user));
-    }
     let is_known = target.traits.is_openai;
+    if is_known {
+        let cache = request.cache_key.as_ref().or(request.session.as_ref());
+        put("service_tier", request.tier.clone().map(Value::from));
+        put("prompt_cache_key", cache.cloned().map(Value::from));
+        put("safety_identifier", request.user.clone().map(Value::from));
+    }
     for (name, given) in [
         ("cache_control", request.has_marks()),
         // OpenAI takes it with answers that it stores, and none is.

@@ -311,10 +311,7 @@ fn file_block(file: &File) -> Value {
 
 fn tool_use(call: &Call, target: &Target<'_>) -> Value {
     let name = target.names.flat(call.namespace.as_deref(), &call.name);
-    let wrapped = target
-        .names
-        .declared(&name)
-        .is_some_and(|declared| declared.wrapped);
+    let wrapped = target.names.wraps(&name);
     let input = if call.kind == Kind::Custom {
         json!({"input": call.args})
     } else if call.args.trim().is_empty() {

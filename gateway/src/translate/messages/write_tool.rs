@@ -28,10 +28,7 @@ pub(super) fn tools(request: &Request, target: &Target<'_>, marks: &mut Marks) -
 
 fn tool(tool: &Tool, target: &Target<'_>) -> Value {
     let name = target.names.flat(tool.namespace.as_deref(), &tool.name);
-    let wrapped = target
-        .names
-        .declared(&name)
-        .is_some_and(|declared| declared.wrapped);
+    let wrapped = target.names.wraps(&name);
     let mut declared = json!({"name": name});
     if let Some(description) = tool.described() {
         declared["description"] = description.into();

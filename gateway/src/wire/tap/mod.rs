@@ -517,7 +517,7 @@ impl Tap {
                 Some(Seen::Opening)
             }
             "message_delta" => {
-                self.report(event.usage);
+                self.usage_final |= self.report(event.usage);
                 let delta = event
                     .delta
                     .and_then(|raw| serde_json::from_str::<Whole<'_>>(raw.get()).ok());
@@ -525,10 +525,6 @@ impl Tap {
                     self.truncated |= delta.is_truncated();
                     self.stopped |= delta.stop_reason.is_some_and(|raw| raw.get() != "null");
                 }
-                let usage = event
-                    .usage
-                    .and_then(|raw| serde_json::from_str(raw.get()).ok());
-                self.usage_final |= usage.is_some_and(|usage| usage::says(&usage, "output_tokens"));
                 Some(Seen::Content)
             }
             _ => {
@@ -571,10 +567,10 @@ impl Tap {
     }
 
     /// Notes a usage report; a later one replaces an earlier one, be it better or worse. Those of Messages each bring a
-    /// part: what was wrong in one stays so until that very number is said again.
-    fn report(&mut self, usage: Option<&RawValue>) {
+    /// part: what was wrong in one stays so until that very number is said again. Answers whether it says the output.
+    fn report(&mut self, usage: Option<&RawValue>) -> bool {
         let Some(usage) = usage.filter(|raw| raw.get() != "null") else {
-            return;
+            return false;
         };
         let value = serde_json::from_str(usage.get()).unwrap_or(Value::Null);
         self.anomaly = match self.protocol {
@@ -588,6 +584,7 @@ impl Tap {
                 .map(|tokens| self.take_report(&value, tokens))
                 .err(),
         };
+        says_output(&value)
     }
 
     /// What a report leaves out stays as an earlier one had it.
@@ -595,12 +592,10 @@ impl Tap {
         let Some(tokens) = tokens else {
             return;
         };
-        let says = |names: [&'static str; 2]| names.iter().any(|name| usage::says(value, name));
         let said = Said {
-            input: says(["prompt_tokens", "input_tokens"]),
+            input: says_any(value, ["prompt_tokens", "input_tokens"]),
             // What is made of an embedding's input is no text.
-            output: says(["completion_tokens", "output_tokens"])
-                || self.protocol == Protocol::Embeddings,
+            output: says_output(value) || self.protocol == Protocol::Embeddings,
         };
         let mut now = tokens;
         if let Some(before) = self.reported {
@@ -627,6 +622,14 @@ impl Tap {
         self.said.input |= said.input;
         self.said.output |= said.output;
     }
+}
+
+fn says_output(usage: &Value) -> bool {
+    says_any(usage, ["completion_tokens", "output_tokens"])
+}
+
+fn says_any(usage: &Value, names: [&'static str; 2]) -> bool {
+    names.iter().any(|name| usage::says(usage, name))
 }
 
 #[cfg(test)]
