@@ -111,6 +111,22 @@ pub(crate) struct MessagesUsage {
 }
 
 impl MessagesUsage {
+    /// A report of these tokens.
+    pub(crate) fn of(tokens: &Tokens) -> Self {
+        let written = tokens
+            .cache_write_short
+            .saturating_add(tokens.cache_write_long);
+        Self {
+            input: Some(tokens.input),
+            cache_read: Some(tokens.cache_read),
+            cache_written: Some(written),
+            cache_written_long: Some(tokens.cache_write_long),
+            output: Some(tokens.output),
+            thinking: Some(tokens.reasoning),
+            web_searches: Some(tokens.web_searches),
+        }
+    }
+
     /// Takes one report; what it leaves out, and what cannot be, stays as it was.
     ///
     /// # Errors

@@ -115,7 +115,11 @@ pub(crate) struct Tap {
     /// What of it the upstream said in so many words.
     said: Said,
     messages: MessagesUsage,
+    /// Output of requests before the one whose text is counted, where a turn was sent again.
+    before: u64,
     anomaly: Option<Anomaly>,
+    /// The report is a sum that has not all of its parts.
+    lacks: bool,
     /// The upstream's last word on usage was heard.
     usage_final: bool,
     finished: bool,
@@ -161,7 +165,9 @@ impl Tap {
             reported: None,
             said: Said::default(),
             messages: MessagesUsage::default(),
+            before: 0,
             anomaly: None,
+            lacks: false,
             usage_final: false,
             finished: false,
             stopped: false,
@@ -226,6 +232,23 @@ impl Tap {
             _ => {}
         }
         seen.unwrap_or(Seen::Garbage)
+    }
+
+    /// A turn of Messages is sent again: so much was used by then, and what is counted begins anew.
+    pub(crate) fn goes_on(&mut self, used: &Tokens) {
+        self.messages = MessagesUsage::of(used);
+        self.before = used.output;
+        self.text = Text::keeping(KEPT);
+        self.searches = Searches {
+            web: used.web_searches,
+            file: 0,
+        };
+    }
+
+    /// What was reported of several requests is not all that they used, or has a number that cannot be.
+    pub(crate) fn lacks(&mut self, anomaly: Option<Anomaly>) {
+        self.lacks = true;
+        self.anomaly = self.anomaly.or(anomaly);
     }
 
     /// Takes note of a whole answer that does not stream.
@@ -319,7 +342,7 @@ impl Tap {
         };
         let counted = Tokens {
             input: count.scaled(input),
-            output: count.scaled(output),
+            output: self.before.saturating_add(count.scaled(output)),
             requests: 1,
             ..Tokens::default()
         };
@@ -363,7 +386,7 @@ impl Tap {
         };
         let whole =
             self.messages.has_input() && self.messages.has_output() && self.anomaly.is_none();
-        if whole && self.usage_final && self.finished {
+        if whole && self.usage_final && self.finished && !self.lacks {
             return Metered {
                 tokens,
                 exact: true,
