@@ -490,3 +490,156 @@ async fn what_had_to_be_counted_is_charged_by_the_tokenizer_with_the_factor_of_i
     upstream.stop().await;
     gate.finish().await;
 }
+
+/// Whole answers and streams of each protocol that say one word and report this.
+fn reporting(input: &Value, output: &Value) -> Vec<(channel::Kind, &'static str, bool, Answer)> {
+    let chat = json!({"prompt_tokens": input, "completion_tokens": output});
+    let other = json!({"input_tokens": input, "output_tokens": output});
+    let told = json!({"role": "assistant", "content": "word"});
+    let item = json!({"type": "message", "content": [{"type": "output_text", "text": "word"}]});
+    let done = json!({"id": "r", "status": "completed", "output": [item], "usage": other});
+    let block = json!({"type": "text", "text": "word"});
+    vec![
+        (
+            channel::Kind::Openai,
+            CHAT,
+            false,
+            Answer::json(
+                200,
+                &json!({"choices": [{"message": told, "finish_reason": "stop"}], "usage": chat}),
+            ),
+        ),
+        (
+            channel::Kind::Openai,
+            CHAT,
+            true,
+            events(&[
+                chunk(&json!({"content": "word"}), &json!("stop")),
+                json!({"choices": [], "usage": chat}),
+            ]),
+        ),
+        (
+            channel::Kind::Openai,
+            RESPONSES,
+            false,
+            Answer::json(200, &done),
+        ),
+        (
+            channel::Kind::Openai,
+            RESPONSES,
+            true,
+            events(&[json!({"type": "response.completed", "response": done})]),
+        ),
+        (
+            channel::Kind::Anthropic,
+            MESSAGES,
+            false,
+            Answer::json(
+                200,
+                &json!({"content": [block], "stop_reason": "end_turn", "usage": other}),
+            ),
+        ),
+        (
+            channel::Kind::Anthropic,
+            MESSAGES,
+            true,
+            events(&message(&other, &other)),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn no_prompt_takes_no_tokens_and_no_words_do_so_it_is_counted_where_a_report_says_it() {
+    let gate = Gate::open().await;
+    let table = [
+        (json!(0), json!(5)),
+        (json!(40), json!(0)),
+        (json!(0), json!(0)),
+        (json!(null), json!(null)),
+    ];
+
+    let mut calls = 0;
+    for (input, output) in table {
+        for (kind, path, streamed, answer) in reporting(&input, &output) {
+            calls += 1;
+            let upstream = Upstream::start([answer]);
+            let model = format!("model-{calls}");
+            gate.add_upstream(kind, &upstream.base, &model).await;
+            let mut body = asking(&model, 50);
+            body["stream"] = streamed.into();
+
+            said(&gate, path, &body).await;
+
+            let row = gate.ended(calls).await.pop().expect("a row");
+            let at = format!("{path} {streamed} {input} {output} {row:?}");
+            assert_eq!(row.quality, Quality::Counted, "{at}");
+            match input.as_i64() {
+                Some(40) => assert_eq!(row.input_tokens, 40, "{at}"),
+                _ => assert!((4..40).contains(&row.input_tokens), "{at}"),
+            }
+            match output.as_i64() {
+                Some(5) => assert_eq!(row.output_tokens, 5, "{at}"),
+                _ => assert!((1..4).contains(&row.output_tokens), "{at}"),
+            }
+            let charge = row.input_tokens * INPUT_NANOS + row.output_tokens * OUTPUT_NANOS;
+            assert_eq!(row.charge.nanos(), charge, "{at}");
+            upstream.stop().await;
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_report_in_the_middle_is_not_the_last_word() {
+    let gate = Gate::open().await;
+    let used = |output: u64| json!({"prompt_tokens": 40, "completion_tokens": output});
+    let with = |word: &str, finish: &Value, output: u64| {
+        let mut chunk = chunk(&json!({"content": word}), finish);
+        chunk["usage"] = used(output);
+        chunk
+    };
+    let words = " seven more words than it has told";
+    let table = [
+        // At its beginning, and then no more.
+        (
+            vec![
+                with("one", &Value::Null, 1),
+                chunk(&json!({"content": words}), &json!("stop")),
+            ],
+            Quality::Counted,
+            8,
+        ),
+        // With each part, the last too.
+        (
+            vec![with("one", &Value::Null, 1), with(words, &json!("stop"), 9)],
+            Quality::Exact,
+            9,
+        ),
+        // Before the reason to stop, which brings nothing else.
+        (
+            vec![
+                with("one", &Value::Null, 3),
+                chunk(&json!({"content": ""}), &json!("stop")),
+            ],
+            Quality::Exact,
+            3,
+        ),
+    ];
+    let script = table.iter().map(|(chunks, ..)| events(chunks));
+    let upstream = Upstream::start(script);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "real")
+        .await;
+
+    for ((chunks, quality, output), number) in table.iter().zip(1_u64..) {
+        said(&gate, CHAT, &asking("real", 50)).await;
+
+        let row = gate.ended(number).await.pop().expect("a row");
+        assert_eq!(
+            (row.quality, row.input_tokens, row.output_tokens),
+            (*quality, 40, *output),
+            "{chunks:?}"
+        );
+    }
+    upstream.stop().await;
+    gate.finish().await;
+}

@@ -32,7 +32,7 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a stream may be silent.
 pub(super) fn patience(config: &Config, tap: &Tap) -> Duration {
-    if tap.finished() {
+    if tap.seems_finished() {
         LAST_WORDS_WITHIN.min(config.idle)
     } else {
         config.idle
@@ -58,7 +58,7 @@ pub(super) async fn open(
         },
         None => Opened {
             events,
-            tap: Tap::new(call.protocol),
+            tap: Tap::new(call.protocol).awaiting(call.reading.choices),
             first: Vec::new(),
             secrets,
         },

@@ -203,7 +203,7 @@ impl Relay<'_> {
                     let stop = if now < silent_until {
                         None
                     } else {
-                        if self.tap.finished() {
+                        if self.tap.seems_finished() {
                             events.stop_waiting();
                         }
                         // What came while nobody looked still counts.
@@ -226,7 +226,7 @@ impl Relay<'_> {
                 next = events.next() => {
                     let stop = self.go_on(next, events).await;
                     silent_until = Instant::now() + patience(config, &self.tap);
-                    if self.tap.finished() {
+                    if self.tap.seems_finished() {
                         timer.as_mut().reset(silent_until);
                     }
                     stop

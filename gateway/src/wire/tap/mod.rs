@@ -3,6 +3,7 @@
 //! Every event is parsed once, borrowed from its frame. Where the upstream never says what a call used, or says what
 //! cannot be, the text that passed is counted instead and the result says so.
 
+mod choice;
 mod form;
 mod search;
 
@@ -11,6 +12,7 @@ use entity::Protocol;
 use serde_json::{Value, value::RawValue};
 
 use self::{
+    choice::Choices,
     form::{
         Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_empty_list, is_word,
         text_of,
@@ -125,6 +127,8 @@ pub(crate) struct Tap {
     finished: bool,
     /// The answer said why it stops; its last event may still be to come.
     stopped: bool,
+    /// Which of several answers have begun and ended; chat only.
+    choices: Choices,
     /// The answer stopped at its output limit.
     truncated: bool,
     delivered: bool,
@@ -171,6 +175,7 @@ impl Tap {
             usage_final: false,
             finished: false,
             stopped: false,
+            choices: Choices::default(),
             truncated: false,
             delivered: false,
             text: Text::keeping(KEPT),
@@ -179,6 +184,12 @@ impl Tap {
             named: None,
             response: None,
         }
+    }
+
+    /// The same for a call that asks for several answers, which end one by one.
+    pub(crate) fn awaiting(mut self, choices: u64) -> Self {
+        self.choices = Choices::awaiting(choices);
+        self
     }
 
     /// The model that the answer says it is from, where it says so.
@@ -300,6 +311,11 @@ impl Tap {
         self.finished
     }
 
+    /// Whether it looks as if nothing but the end were to come: of several answers there may be fewer than were asked for.
+    pub(crate) fn seems_finished(&self) -> bool {
+        self.finished || self.protocol == Protocol::Chat && self.stopped
+    }
+
     /// The upstream closed the stream after it said why the answer stops: that was the end, whatever should have followed.
     pub(crate) fn close(&mut self) {
         self.finished |= self.stopped;
@@ -351,7 +367,9 @@ impl Tap {
         }
         let reported = self.reported;
         match (reported, self.anomaly) {
-            (Some(tokens), None) if self.usage_final && self.finished && self.said.all() => {
+            (Some(tokens), None)
+                if self.usage_final && self.finished && self.told(&tokens).all() =>
+            {
                 Metered {
                     tokens,
                     exact: true,
@@ -359,7 +377,7 @@ impl Tap {
             }
             (Some(tokens), None) => Metered {
                 tokens: Tokens {
-                    input: if self.said.input {
+                    input: if self.told(&tokens).input {
                         tokens.input
                     } else {
                         counted.input
@@ -384,15 +402,15 @@ impl Tap {
                 exact: false,
             };
         };
-        let whole =
-            self.messages.has_input() && self.messages.has_output() && self.anomaly.is_none();
-        if whole && self.usage_final && self.finished && !self.lacks {
+        let told = self.told(&tokens);
+        let whole = told.all() && self.anomaly.is_none() && !self.lacks;
+        if whole && self.usage_final && self.finished {
             return Metered {
                 tokens,
                 exact: true,
             };
         }
-        let input = if self.messages.has_input() {
+        let input = if told.input {
             tokens.input
         } else {
             counted.input
@@ -407,17 +425,34 @@ impl Tap {
         }
     }
 
+    /// Which sides of a call are told by what was reported. No prompt takes no tokens and no words do: whoever does not know
+    /// may say so by a zero.
+    fn told(&self, tokens: &Tokens) -> Said {
+        let said = match self.protocol {
+            Protocol::Messages => Said {
+                input: self.messages.has_input(),
+                output: self.messages.has_output(),
+            },
+            Protocol::Chat | Protocol::Responses | Protocol::Embeddings => self.said,
+        };
+        Said {
+            input: said.input && tokens.prompt() != Some(0),
+            output: said.output && (tokens.output > 0 || self.text.letters() == 0),
+        }
+    }
+
     /// What has to be counted of a call that has ended; nothing where its upstream said it all.
     pub(crate) fn owed(&self) -> Option<Owed> {
         if self.metered(0).exact {
             return None;
         }
-        let is_told = match self.protocol {
-            Protocol::Messages => self.messages.has_input(),
+        let reported = match self.protocol {
+            Protocol::Messages => self.messages.tokens(),
             Protocol::Chat | Protocol::Responses | Protocol::Embeddings => {
-                self.said.input && self.anomaly.is_none()
+                self.reported.filter(|_| self.anomaly.is_none())
             }
         };
+        let is_told = reported.is_some_and(|tokens| self.told(&tokens).input);
         Some(Owed {
             input: !is_told,
             answer: self.text.snapshot(),
@@ -441,8 +476,8 @@ impl Tap {
         let groq = chunk.x_groq.and_then(|groq| groq.usage);
         let usage = chunk.usage.filter(|raw| raw.get() != "null").or(groq);
         self.report(usage);
-        self.usage_final |= usage.is_some();
         let choices = chunk.choices.unwrap_or_default();
+        let text_before = self.text.letters();
         let mut opens = !self.delivered;
         for choice in &choices {
             // Some upstreams say at every chunk that there is no reason yet, by an empty one.
@@ -450,8 +485,10 @@ impl Tap {
                 .finish_reason
                 .is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""))
             {
-                self.finished = true;
+                self.choices.end(choice.index);
                 opens = false;
+            } else {
+                self.choices.begin(choice.index);
             }
             self.truncated |= is_word(choice.finish_reason, "length");
             if let Some(delta) = &choice.delta {
@@ -459,6 +496,11 @@ impl Tap {
                 self.count_delta(delta);
             }
         }
+        self.stopped = self.choices.all_that_began_have_ended();
+        self.finished |= self.choices.all_have_ended();
+        // A report in the middle does not know what comes after it.
+        self.usage_final =
+            usage.is_some() || self.usage_final && self.text.letters() == text_before;
         if choices.is_empty() && usage.is_some() {
             return Some(Seen::UsageOnly);
         }
@@ -504,6 +546,12 @@ impl Tap {
                 self.note_response(response.id);
                 self.report(response.usage);
                 self.recount(response.output);
+                // Some upstreams say all of it at the end and nothing on the way.
+                if self.text.letters() == 0
+                    && let Some(output) = response.output
+                {
+                    self.add_strings(output.get());
+                }
                 self.truncated = response.is_truncated();
                 self.usage_final = true;
                 Some(Seen::End)

@@ -118,7 +118,25 @@ fn what_a_report_leaves_out_is_counted_and_what_it_says_stands() {
         ),
         (
             chat(&[r#"{"prompt_tokens":10,"completion_tokens":0}"#]),
-            (10, 0, true),
+            (10, 3, false),
+        ),
+        (
+            chat(&[r#"{"prompt_tokens":0,"completion_tokens":5}"#]),
+            (99, 5, false),
+        ),
+        (
+            messages(
+                r#"{"input_tokens":0,"output_tokens":1}"#,
+                r#"{"input_tokens":0,"output_tokens":9}"#,
+            ),
+            (99, 9, false),
+        ),
+        (
+            messages(
+                r#"{"input_tokens":7,"output_tokens":0}"#,
+                r#"{"output_tokens":0}"#,
+            ),
+            (7, 3, false),
         ),
         (
             messages(r#"{"input_tokens":7,"output_tokens":1}"#, "{}"),
