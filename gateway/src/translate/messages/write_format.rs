@@ -308,6 +308,42 @@ mod tests {
                 0,
                 "stop",
             ),
+            // Words beside the answer are not it.
+            (
+                &plain,
+                vec![
+                    json!({"type": "text", "text": "Here it is:"}),
+                    tool_use("json_output", &json!({"x": 1})),
+                    json!({"type": "text", "text": "Done."}),
+                ],
+                "end_turn",
+                "{\"x\":1}",
+                0,
+                "stop",
+            ),
+            (
+                &wrapped,
+                vec![
+                    json!({"type": "text", "text": "First"}),
+                    json!({"type": "text", "text": "of all:"}),
+                    tool_use("json_output", &json!({"value": 7})),
+                ],
+                "tool_use",
+                "7",
+                0,
+                "stop",
+            ),
+            (
+                &plain,
+                vec![
+                    json!({"type": "text", "text": "I look."}),
+                    tool_use("f", &json!({"y": 1})),
+                ],
+                "tool_use",
+                "I look.",
+                1,
+                "tool_calls",
+            ),
         ];
 
         for (way, blocks, stop, text, calls, finish) in table {
