@@ -615,6 +615,17 @@ async fn a_report_in_the_middle_is_not_the_last_word() {
             Quality::Exact,
             9,
         ),
+        // Told before, and not known any more at the end.
+        (
+            vec![
+                with("one", &Value::Null, 300),
+                json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+                       "usage": {"prompt_tokens": 0, "completion_tokens": 300}}),
+                json!({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 0}}),
+            ],
+            Quality::Exact,
+            300,
+        ),
         // Before the reason to stop, which brings nothing else.
         (
             vec![

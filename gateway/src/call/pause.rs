@@ -93,9 +93,12 @@ impl Pauses {
         let Ok(Value::Object(mut event)) = serde_json::from_slice(&frame.data) else {
             return Some(frame);
         };
-        self.unheard = false;
-        let kind = event.get("type").and_then(Value::as_str);
-        match kind.unwrap_or_default() {
+        let kind = event
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        self.unheard &= matches!(kind, "ping" | "error");
+        match kind {
             "message_start" => {
                 self.report(
                     event

@@ -150,8 +150,9 @@ impl MessagesUsage {
             details(usage, &["output_tokens_details"]),
             "thinking_tokens",
         );
-        // Programs between fill what they do not know with zeros, and no prompt shrinks to nothing while it is answered.
+        // Programs between fill what they do not know with zeros, and nothing that was told shrinks to nothing.
         let input = sound(usage, "input_tokens");
+        let output = sound(usage, "output_tokens");
         let cache_read = sound(usage, "cache_read_input_tokens");
         let is_blank = [input, cache_read, written]
             .iter()
@@ -162,7 +163,7 @@ impl MessagesUsage {
             cache_read: told(cache_read).or(self.cache_read).or(cache_read),
             cache_written: told(written).or(self.cache_written).or(written),
             cache_written_long: told(long).or(self.cache_written_long).or(long),
-            output: sound(usage, "output_tokens").or(self.output),
+            output: output.filter(|count| *count > 0).or(self.output).or(output),
             thinking: thinking.or(self.thinking),
             web_searches: sound(details(usage, &["server_tool_use"]), "web_search_requests")
                 .or(self.web_searches),
@@ -394,13 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn zeros_of_a_later_report_do_not_make_the_prompt_free() {
+    fn zeros_of_a_later_report_do_not_make_what_was_told_free() {
         let mut usage = MessagesUsage::default();
         for report in [
             json!({"input_tokens": 10, "cache_read_input_tokens": 5_000, "output_tokens": 1,
                    "cache_creation": {"ephemeral_1h_input_tokens": 40}}),
             json!({"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0,
                    "output_tokens": 7}),
+            json!({"output_tokens": 0}),
         ] {
             usage.merge(&report).expect("credible");
         }

@@ -307,6 +307,38 @@ async fn an_upstream_that_breaks_off_in_the_next_part_is_paid_for_both() {
 }
 
 #[tokio::test]
+async fn a_next_part_that_fails_before_it_has_begun_costs_nothing() {
+    let gate = Gate::open().await;
+    let overloaded =
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let ping = json!({"type": "ping"});
+    let failures = [
+        events(&[ping.clone(), overloaded]),
+        events(&[ping.clone(), ping]),
+        Answer::json(200, &json!({"what": "is this"})),
+    ];
+
+    for (failure, calls) in failures.into_iter().zip(1_u64..) {
+        let upstream = Upstream::start([
+            sound("streamed", "It ", "pause_turn", (100, HIDDEN)),
+            failure,
+        ]);
+        let model = format!("model-{calls}");
+        gate.add_upstream(Kind::Anthropic, &upstream.base, &model)
+            .await;
+
+        let (said, _) = told(&gate, CHAT, &question(CHAT, &model, true, 900)).await;
+
+        assert_eq!(said, "It ", "{model}");
+        assert_eq!(upstream.requests().len(), 2, "{model}");
+        let row = row(&gate, calls).await;
+        assert_eq!((row.input_tokens, row.output_tokens), (100, 500), "{model}");
+        upstream.stop().await;
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn a_whole_answer_is_continued_only_where_what_is_held_pays_for_it() {
     let gate = Gate::open().await;
     // Some thirty thousand letters, which are as many tokens at most and a quarter as many as expected.

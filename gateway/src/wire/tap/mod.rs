@@ -663,10 +663,14 @@ impl Tap {
         let Some(tokens) = tokens else {
             return;
         };
+        // Nothing that was told shrinks to nothing.
+        let before = self.reported.unwrap_or_default();
+        let has_input = tokens.prompt() != Some(0) || before.prompt() == Some(0);
+        let has_output = tokens.output > 0 || before.output == 0;
         let said = Said {
-            input: says_any(value, ["prompt_tokens", "input_tokens"]),
+            input: says_any(value, ["prompt_tokens", "input_tokens"]) && has_input,
             // What is made of an embedding's input is no text.
-            output: says_output(value) || self.protocol == Protocol::Embeddings,
+            output: says_output(value) && has_output || self.protocol == Protocol::Embeddings,
         };
         let mut now = tokens;
         if let Some(before) = self.reported {
