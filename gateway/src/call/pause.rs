@@ -34,7 +34,7 @@ pub(super) struct Pauses {
     /// The answer so far, as it has to be sent back; none where it cannot be.
     content: Option<Vec<Value>>,
     /// Blocks of the request under way that are not complete, by their number, with the arguments of calls.
-    open: Vec<(u64, Value, String)>,
+    open: Vec<(u64, Map<String, Value>, String)>,
     weight: usize,
     /// What the requests before this one used.
     before: Tokens,
@@ -309,7 +309,10 @@ impl Pauses {
         }
         let index = event.get("index").and_then(Value::as_u64).unwrap_or(0);
         if let Some(block) = event.get("content_block") {
-            self.open.push((index, block.clone(), String::new()));
+            match block.as_object() {
+                Some(block) => self.open.push((index, block.clone(), String::new())),
+                None => self.content = None,
+            }
             return;
         }
         let Some(place) = self.open.iter().rposition(|(known, ..)| *known == index) else {
@@ -319,11 +322,11 @@ impl Pauses {
             let (_, mut block, args) = self.open.swap_remove(place);
             if !args.is_empty() {
                 match serde_json::from_str(&args) {
-                    Ok(input) => block["input"] = input,
+                    Ok(input) => drop(block.insert("input".to_owned(), input)),
                     Err(_) => self.content = None,
                 }
             }
-            self.complete(block);
+            self.complete(block.into());
             return;
         };
         let grown = self
@@ -402,7 +405,7 @@ fn is_message(body: &[u8]) -> bool {
 }
 
 /// Adds to a block; whether it is known how.
-fn grow(block: &mut Value, args: &mut String, delta: &Value) -> bool {
+fn grow(block: &mut Map<String, Value>, args: &mut String, delta: &Value) -> bool {
     let more = |name: &str| delta.get(name).and_then(Value::as_str).unwrap_or_default();
     let field = match more("type") {
         "text_delta" => "text",
@@ -416,14 +419,16 @@ fn grow(block: &mut Value, args: &mut String, delta: &Value) -> bool {
             let citation = delta.get("citation").cloned().unwrap_or_default();
             match block.get_mut("citations").and_then(Value::as_array_mut) {
                 Some(citations) => citations.push(citation),
-                None => block["citations"] = json!([citation]),
+                None => drop(block.insert("citations".to_owned(), json!([citation]))),
             }
             return true;
         }
         _ => return false,
     };
-    let said = block.get(field).and_then(Value::as_str).unwrap_or_default();
-    block[field] = format!("{said}{}", more(field)).into();
+    match block.get_mut(field) {
+        Some(Value::String(said)) => said.push_str(more(field)),
+        _ => drop(block.insert(field.to_owned(), more(field).into())),
+    }
     true
 }
 
@@ -490,12 +495,13 @@ mod tests {
             ),
         ];
 
-        for (mut block, deltas, expected) in table {
+        for (block, deltas, expected) in table {
+            let mut block = block.as_object().expect("an object").clone();
             let mut args = String::new();
             let known = deltas
                 .iter()
                 .all(|delta| grow(&mut block, &mut args, delta));
-            assert_eq!(known.then_some(block), expected);
+            assert_eq!(known.then_some(block.into()), expected);
         }
     }
 

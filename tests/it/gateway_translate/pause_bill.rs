@@ -339,6 +339,45 @@ async fn a_next_part_that_fails_before_it_has_begun_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_block_that_is_none_ends_no_call() {
+    let gate = Gate::open().await;
+    let delta = |kind: &str, field: &str| json!({"type": "content_block_delta", "index": 0, "delta": {"type": kind, field: "x"}});
+    let deltas = [
+        delta("text_delta", "text"),
+        delta("citations_delta", "citation"),
+        delta("input_json_delta", "partial_json"),
+    ];
+
+    let mut calls = 0;
+    for block in [json!("text"), json!(7), json!([{"type": "text"}])] {
+        for delta in &deltas {
+            calls += 1;
+            let mut odd = part(
+                "It ",
+                "pause_turn",
+                &[usage(100, 1), json!({"output_tokens": 20})],
+            );
+            odd[1]["content_block"] = block.clone();
+            odd[2] = delta.clone();
+            let upstream = Upstream::start([events(&odd), events(&odd)]);
+            let model = format!("model-{calls}");
+            gate.add_upstream(Kind::Anthropic, &upstream.base, &model)
+                .await;
+
+            let (_, last) = told(&gate, CHAT, &question(CHAT, &model, true, 900)).await;
+
+            assert_eq!(last, "stop", "{block} {delta}");
+            assert_eq!(upstream.requests().len(), 1, "it cannot be sent back");
+            let row = row(&gate, calls).await;
+            assert_eq!((row.input_tokens, row.output_tokens), (100, 20));
+            assert_eq!(row.quality, Quality::Exact, "{block} {delta}");
+            upstream.stop().await;
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn a_whole_answer_is_continued_only_where_what_is_held_pays_for_it() {
     let gate = Gate::open().await;
     // Some thirty thousand letters, which are as many tokens at most and a quarter as many as expected.
