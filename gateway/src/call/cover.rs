@@ -169,7 +169,7 @@ impl<'a> Backing<'a> {
             exact: false,
         };
         let spent = bill(call, &spent, hold.amount());
-        hold.checkpoint(spent.charge, spent.tokens);
+        hold.left(spent.charge, spent.tokens);
         Some(more.output)
     }
 }

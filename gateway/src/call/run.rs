@@ -66,7 +66,7 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     }
 
     let (charge, tokens) = settle::sent(&call, hold.amount());
-    hold.checkpoint(charge, tokens);
+    hold.left(charge, tokens);
     inner.budget.earn();
     let mut tries = Tries::new(&call);
     while let Some(channel) = tries.next(&gateway) {
