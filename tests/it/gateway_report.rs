@@ -654,3 +654,90 @@ async fn a_report_in_the_middle_is_not_the_last_word() {
     upstream.stop().await;
     gate.finish().await;
 }
+
+/// An answer that searches and reads before it says three words, event by event.
+fn researched() -> Vec<Value> {
+    let sealed = "EqgfCioIARgBIiQ3YTAwMjY1Mi1mZjM5".repeat(1_000);
+    let page = "A page that the model has read and not written. ".repeat(1_000);
+    let block = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let delta = |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let found = json!({"type": "web_search_result", "url": "https://a.example", "title": "A", "encrypted_content": sealed});
+    let read = json!({"type": "web_fetch_result", "url": "https://a.example",
+        "content": {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": page}}});
+    let cited = json!({"type": "web_search_result_location", "url": "https://a.example", "title": "A",
+        "encrypted_index": sealed, "cited_text": page});
+    vec![
+        json!({"type": "message_start", "message": {"id": "m", "role": "assistant", "content": [],
+            "usage": {"input_tokens": 10, "output_tokens": 1}}}),
+        block(
+            0,
+            json!({"type": "thinking", "thinking": "", "signature": ""}),
+        ),
+        delta(0, json!({"type": "thinking_delta", "thinking": "hm"})),
+        delta(0, json!({"type": "signature_delta", "signature": sealed})),
+        block(
+            1,
+            json!({"type": "web_search_tool_result", "tool_use_id": "s", "content": [found]}),
+        ),
+        block(
+            2,
+            json!({"type": "web_fetch_tool_result", "tool_use_id": "f", "content": read}),
+        ),
+        block(3, json!({"type": "text", "text": ""})),
+        delta(3, json!({"type": "citations_delta", "citation": cited})),
+        delta(3, json!({"type": "text_delta", "text": "word word word"})),
+        json!({"type": "content_block_stop", "index": 3}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 40}}),
+        json!({"type": "message_stop"}),
+    ]
+}
+
+#[tokio::test]
+async fn what_a_model_has_read_and_what_is_sealed_are_no_words_of_its_own() {
+    let gate = Gate::open().await;
+    let whole = researched();
+    let cut = whole.get(..9).expect("events");
+    let content: Vec<Value> = whole
+        .iter()
+        .filter_map(|event| event.get("content_block"))
+        .cloned()
+        .chain([
+            json!({"type": "thinking", "thinking": "hm", "signature": "EqgfCioIARgB".repeat(900)}),
+        ])
+        .collect();
+    let unreported = json!({"type": "message", "content": content, "stop_reason": "end_turn"});
+    let upstream = Upstream::start([events(&whole), events(cut), Answer::json(200, &unreported)]);
+    gate.add_model_with("real", entity::model::Kind::Chat, 32_000, OUTPUT_NANOS)
+        .await;
+    gate.add_upstream(channel::Kind::Anthropic, &upstream.base, "real")
+        .await;
+    gate.spend_all().await;
+    gate.grant(entity::Credits::from_nanos(25_000_000)).await;
+
+    let text = said(&gate, MESSAGES, &asking("real", 32_000)).await;
+    assert!(
+        text.ends_with("{\"type\":\"message_stop\"}\n\n"),
+        "{}",
+        text.len()
+    );
+    said(&gate, MESSAGES, &asking("real", 32_000)).await;
+    let mut body = asking("real", 5_000);
+    body["stream"] = false.into();
+    said(&gate, MESSAGES, &body).await;
+
+    let rows = gate.ended(3).await;
+    assert_eq!(
+        (rows[0].finish, rows[0].quality, rows[0].output_tokens),
+        (Finish::Complete, Quality::Exact, 40)
+    );
+    assert_eq!(
+        (rows[1].finish, rows[1].quality, rows[1].output_tokens),
+        (Finish::UpstreamCut, Quality::Counted, 4)
+    );
+    assert_eq!(
+        (rows[2].quality, rows[2].output_tokens),
+        (Quality::Counted, 1)
+    );
+    upstream.stop().await;
+    gate.finish().await;
+}

@@ -14,8 +14,8 @@ use serde_json::{Value, value::RawValue};
 use self::{
     choice::Choices,
     form::{
-        Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_empty_list, is_word,
-        text_of,
+        Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_empty_list, is_result,
+        is_word, text_of,
     },
     search::Searches,
 };
@@ -292,8 +292,10 @@ impl Tap {
                 _ => Seen::Garbage,
             };
         };
-        if self.protocol != Protocol::Embeddings {
-            self.add_strings(answer.get());
+        match self.protocol {
+            Protocol::Embeddings => {}
+            Protocol::Messages => self.add_blocks(answer),
+            Protocol::Chat | Protocol::Responses => self.add_strings(answer.get()),
         }
         self.finished = true;
         self.delivered = true;
@@ -602,7 +604,12 @@ impl Tap {
                 if let Some(block) = event.content_block {
                     self.searches.add(block);
                 }
-                for text in [event.delta, event.content_block].into_iter().flatten() {
+                let block = event.content_block.filter(|block| !is_result(block));
+                // Within a text its quotes would be escaped.
+                let delta = event
+                    .delta
+                    .filter(|delta| !delta.get().contains("\"citations_delta\""));
+                for text in [delta, block].into_iter().flatten() {
                     self.add_strings(text.get());
                 }
                 Some(Seen::Content)
@@ -613,6 +620,16 @@ impl Tap {
     /// Adds the strings of a JSON value, which may itself be one; names and punctuation are not answer text.
     fn add_strings(&mut self, json: &str) {
         size::string_values(json.as_bytes(), |text| self.text.add(text));
+    }
+
+    /// Adds what a model has written of a message.
+    fn add_blocks(&mut self, content: &RawValue) {
+        let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(content.get()) else {
+            return self.add_strings(content.get());
+        };
+        for block in blocks.into_iter().filter(|block| !is_result(block)) {
+            self.add_strings(block.get());
+        }
     }
 
     fn add_call(&mut self, call: &Function<'_>) {
