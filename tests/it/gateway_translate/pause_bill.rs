@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use entity::{
     Credits, Scoped,
-    channel::Kind,
+    channel::{Kind, Options, Quirks},
     usage::{Finish, Model as Row, Quality},
     usage_doubt,
 };
@@ -16,9 +16,12 @@ use super::{
     CHAT, RESPONSES,
     pause::{events, part, question, stream_reporting, told, usage, whole_reporting},
 };
-use crate::support::{
-    gate::{Gate, INPUT_NANOS, KEY, OUTPUT_NANOS},
-    upstream::{Answer, Upstream},
+use crate::{
+    gateway_routing::options,
+    support::{
+        gate::{CACHED_NANOS, Gate, INPUT_NANOS, KEY, OUTPUT_NANOS, WRITTEN_NANOS},
+        upstream::{Answer, Upstream},
+    },
 };
 
 /// How a client may want an answer, and how much of it at most: streamed, whole, or put together from a stream.
@@ -335,6 +338,108 @@ async fn a_next_part_that_fails_before_it_has_begun_costs_nothing() {
         assert_eq!((row.input_tokens, row.output_tokens), (100, 500), "{model}");
         upstream.stop().await;
     }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_process_that_stops_between_two_requests_charges_what_was_told() {
+    for (way, streamed, most) in WAYS {
+        let gate = Gate::open_with(|config| config.idle = Duration::from_secs(20)).await;
+        let upstream = Upstream::start([
+            sound(way, "It ", "pause_turn", (100, HIDDEN)),
+            sound(way, "is.", "end_turn", (700, 9)).wait_first(),
+        ]);
+        gate.add_upstream(Kind::Anthropic, &upstream.base, way)
+            .await;
+        let request = gate.post(CHAT, &question(CHAT, way, streamed, most));
+        let asked = tokio::spawn(request.send());
+        gate.until("the turn was sent again", || async {
+            upstream.requests().len() == 2
+        })
+        .await;
+
+        gate.gateway.stop();
+
+        let answer = asked.await.expect("a task").expect("an answer");
+        let text = answer.text().await.expect("a body");
+        assert!(text.contains("draining"), "{way}: {text}");
+        let row = row(&gate, 1).await;
+        assert_eq!(row.finish, Finish::Shutdown, "{way}");
+        let used = (row.input_tokens, row.output_tokens);
+        // Who gets nothing pays nothing.
+        assert_eq!(used, if streamed { (100, 500) } else { (0, 0) }, "{way}");
+        upstream.release();
+        upstream.stop().await;
+        gate.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn caches_and_searches_of_all_parts_are_summed_and_each_part_bears_its_marks() {
+    // A model that takes no form of an answer in another way than by a tool.
+    const OLD: &str = "claude-sonnet-4-20250514";
+    let gate = Gate::open().await;
+    let reports = [
+        [
+            json!({"input_tokens": 10, "cache_read_input_tokens": 300, "cache_creation_input_tokens": 200, "output_tokens": 1}),
+            json!({"output_tokens": 20, "server_tool_use": {"web_search_requests": 1}}),
+        ],
+        [
+            json!({"input_tokens": 30, "cache_read_input_tokens": 500, "cache_creation_input_tokens": 40, "output_tokens": 1}),
+            json!({"output_tokens": 50, "server_tool_use": {"web_search_requests": 2}}),
+        ],
+    ];
+    let answer = json!({"type": "tool_use", "id": "t", "name": "json_output", "input": {}});
+    let mut last = part("I look.", "tool_use", &reports[1]);
+    let delta = |index: u64, more: &str| json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": more}});
+    let end = last.split_off(last.len() - 2);
+    last.push(json!({"type": "content_block_start", "index": 3, "content_block": answer}));
+    last.extend([delta(3, "{\"x\":"), delta(3, "1}")]);
+    last.push(json!({"type": "content_block_stop", "index": 3}));
+    last.extend(end);
+    let upstream = Upstream::start([
+        stream_reporting("I search.", "pause_turn", &reports[0]),
+        events(&last),
+    ]);
+    let channel = gate
+        .add_upstream(Kind::Anthropic, &upstream.base, OLD)
+        .await;
+    let quirks = Quirks {
+        auto_cache: true,
+        ..Quirks::default()
+    };
+    let wanted = Options {
+        quirks,
+        ..Options::default()
+    };
+    options(&gate, channel, wanted).await;
+    let mut request = question(CHAT, OLD, true, 900);
+    let schema = json!({"type": "object", "properties": {"x": {"type": "integer"}}});
+    let more = json!({
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "weather?"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}});
+    let fields = request.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+
+    let (said, end) = told(&gate, CHAT, &request).await;
+
+    assert_eq!((&*said, &*end), ("{\"x\":1}", "stop"));
+    let row = gate.ended(1).await.pop().expect("a row");
+    assert_eq!(row.quality, Quality::Exact);
+    let price = 40 * INPUT_NANOS
+        + 800 * CACHED_NANOS
+        + 240 * WRITTEN_NANOS
+        + 70 * OUTPUT_NANOS
+        + 3 * SEARCH_NANOS;
+    assert_eq!(row.charge.nanos(), price, "{row:?}");
+    let asked = upstream.requests();
+    assert_eq!(asked.len(), 2);
+    for asked in asked {
+        let marks = asked.body.to_string().matches("cache_control").count();
+        assert_eq!(marks, 3, "{}", asked.body);
+    }
+    upstream.stop().await;
     gate.finish().await;
 }
 

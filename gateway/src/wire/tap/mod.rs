@@ -609,9 +609,11 @@ impl Tap {
                 let delta = event
                     .delta
                     .filter(|delta| !delta.get().contains("\"citations_delta\""));
+                let text_before = self.text.letters();
                 for text in [delta, block].into_iter().flatten() {
                     self.add_strings(text.get());
                 }
+                self.usage_final &= self.text.letters() == text_before;
                 Some(Seen::Content)
             }
         }

@@ -169,6 +169,23 @@ fn what_a_report_leaves_out_is_counted_and_what_it_says_stands() {
 }
 
 #[test]
+fn a_report_before_the_last_words_is_not_the_last() {
+    let said = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello there\"}}\n\n";
+    let stop = "event: message_stop";
+    let stream = MESSAGES.replace(stop, &format!("{said}{stop}"));
+
+    let (tap, _) = watch(Messages, &stream);
+
+    assert_eq!(
+        tap.metered(99),
+        Metered {
+            tokens: tokens(176, 1024, 6),
+            exact: false
+        }
+    );
+}
+
+#[test]
 fn a_whole_chat_answer_without_any_answer_is_none() {
     for body in [
         r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0}}"#,
