@@ -162,7 +162,7 @@ impl Pauses {
             return body;
         }
         let mut used = self.used();
-        if !self.now.has_output() {
+        if !self.is_told() && used.output == self.before.output {
             let said = last.get("content").map(Value::to_string);
             size::string_values(said.unwrap_or_default().as_bytes(), |text| {
                 used.output = used.output.saturating_add(by_letters(text));
@@ -183,7 +183,7 @@ impl Pauses {
             return;
         }
         if self.unheard && !abandoned {
-            let told = self.now.has_input();
+            let told = self.has_input();
             tap.goes_on(&if told { self.used() } else { self.before });
         }
         if self.anomaly.is_some() || !self.is_told() {
@@ -269,9 +269,14 @@ impl Pauses {
             && said.is_some_and(|content| !content.is_empty())
     }
 
-    /// Whether the request under way has said what it used.
+    /// Whether the request under way has said what it used. Who does not know may say so by a zero.
     fn is_told(&self) -> bool {
-        self.now.has_input() && self.now.has_output()
+        self.has_input() && self.now.tokens().is_some_and(|tokens| tokens.output > 0)
+    }
+
+    fn has_input(&self) -> bool {
+        let prompt = self.now.tokens().map(|tokens| tokens.prompt() != Some(0));
+        self.now.has_input() && prompt == Some(true)
     }
 
     fn report(&mut self, usage: Option<&Value>) {
@@ -285,7 +290,7 @@ impl Pauses {
     /// What all requests used, as far as it is known.
     fn used(&self) -> Tokens {
         let (one, mut other) = (self.before, self.now.tokens().unwrap_or_default());
-        if !self.now.has_input() {
+        if !self.has_input() {
             other.input = self.next_input;
         }
         Tokens {

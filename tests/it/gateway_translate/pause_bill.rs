@@ -214,6 +214,9 @@ async fn what_the_next_part_does_not_say_is_counted_and_what_was_said_before_sta
     // The reports of the second part, with the input and the least output that the call comes to.
     let table = [
         ([json!({}), json!({})], 700, 501),
+        // Who does not know may say so by a zero.
+        ([usage(0, 1), json!({"output_tokens": 40})], 700, 540),
+        ([usage(650, 0), json!({"output_tokens": 0})], 750, 501),
         ([json!({}), json!({"output_tokens": 40})], 700, 540),
         ([json!({"input_tokens": 650}), json!({})], 750, 501),
         (

@@ -439,7 +439,7 @@ impl Tap {
         };
         Said {
             input: said.input && tokens.prompt() != Some(0),
-            output: said.output && (tokens.output > 0 || self.text.letters() == 0),
+            output: said.output && (tokens.output > self.before || self.text.letters() == 0),
         }
     }
 
