@@ -352,6 +352,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_responses_caller_gets_no_items_of_words_beside_the_answer() {
+        let body = json!({"model": "M", "input": "q",
+            "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+            "text": {"format": {"type": "json_schema", "name": "n", "schema": object()}}});
+        let (_, way) = written(Responses, OLD, &[], &body);
+        let said = |text: &str| json!({"type": "text", "text": text});
+        let call = |name: &str| tool_use(name, &json!({"x": 1}));
+        let table = [
+            (
+                vec![said("Here:"), call("json_output"), said("Done.")],
+                vec!["{\"x\":1}"],
+            ),
+            (vec![said("I look."), call("f")], vec!["f", "I look."]),
+            (vec![said("No.")], vec!["No."]),
+        ];
+
+        for (blocks, expected) in table {
+            let (whole, events) = answers(&way, &blocks, "tool_use");
+            let told = |items: &Value| -> Vec<String> {
+                let items = items.as_array().expect("items").iter();
+                let words = items.map(|item| match item["name"].as_str() {
+                    Some(name) => name.to_owned(),
+                    None => item["content"][0]["text"]
+                        .as_str()
+                        .expect("words")
+                        .to_owned(),
+                });
+                words.collect()
+            };
+            assert_eq!(told(&whole["output"]), expected, "{whole}");
+            let last = events.last().expect("events");
+            assert_eq!(told(&last["response"]["output"]), expected, "{last}");
+            let added = events
+                .iter()
+                .filter(|event| event["type"] == "response.output_item.added");
+            let places: Vec<_> = added.map(|event| event["output_index"].as_u64()).collect();
+            let all: Vec<_> = (0..expected.len() as u64).map(Some).collect();
+            assert_eq!(places, all);
+        }
+    }
+
     /// Whether a caller is told this text, so many calls and this end, whole and in a stream.
     fn assert_told(
         way: &Translation,
