@@ -4,6 +4,8 @@ use crate::translate::answer::Opening;
 
 const BEGIN: &str = "<think>";
 const END: &str = "</think>";
+/// Bytes of white space that are kept back at most, for a mark that may follow.
+const MOST_KEPT: usize = 1_024;
 
 /// Takes the text of one answer apart, piece by piece. What may be the beginning of a mark is kept back until it is clear.
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ impl Split {
                     if let Some(thoughts) = begun.strip_prefix(BEGIN) {
                         self.kept = thoughts.to_owned();
                         self.place = Place::Opened;
-                    } else if BEGIN.starts_with(begun) {
+                    } else if BEGIN.starts_with(begun) && self.kept.len() <= MOST_KEPT {
                         return pieces;
                     } else {
                         self.place = Place::Words;
@@ -107,7 +109,12 @@ fn clear(thoughts: &str) -> usize {
         .find(|length| thoughts.ends_with(&END[..*length]))
         .unwrap_or(0);
     let (before, _) = thoughts.split_at(thoughts.len() - begun);
-    before.trim_end().len()
+    let clear = before.trim_end().len();
+    if thoughts.len() - clear > MOST_KEPT {
+        before.len()
+    } else {
+        clear
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +134,21 @@ mod tests {
             texts.map(|(_, text)| text.as_str()).collect()
         };
         (of(&Opening::Thought), of(&Opening::Text))
+    }
+
+    #[test]
+    fn white_space_without_end_is_not_kept_back() {
+        let space = " ".repeat(MOST_KEPT);
+        let mut before = Split::default();
+        let mut within = Split::default();
+        within.take(format!("{BEGIN}so"));
+
+        for split in [&mut before, &mut within] {
+            for _ in 0..3 {
+                split.take(space.clone());
+            }
+            assert!(split.kept.len() <= MOST_KEPT, "{:?}", split.place);
+        }
     }
 
     #[test]
