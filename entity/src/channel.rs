@@ -70,6 +70,10 @@ pub struct Options {
 /// What a provider does otherwise than its protocol has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a provider"
+)]
 pub struct Quirks {
     /// The secret goes into the header `api-key` instead of `Authorization`.
     #[serde(skip_serializing_if = "is_false")]
@@ -86,6 +90,13 @@ pub struct Quirks {
     /// Messages that were translated for it get marks of a prompt cache where their caller set none.
     #[serde(skip_serializing_if = "is_false")]
     pub auto_cache: bool,
+    /// Its chat answers begin with their thoughts, between `<think>` and `</think>`; translated answers have them apart.
+    #[serde(skip_serializing_if = "is_false")]
+    pub split_think: bool,
+    /// Whether thoughts of earlier answers go back to it in translated chat requests; by the model's name where nothing is
+    /// said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echo_reasoning: Option<bool>,
 }
 
 /// What a provider calls the output limit of a chat request.

@@ -92,9 +92,23 @@ pub enum PayOrder {
     WalletOnly,
 }
 
-/// Rows are joined by hand where a page needs it.
+/// Rows are joined by hand where a page needs it, and with its holder and its tenant for whoever calls with it.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
+
+impl Related<crate::member::Entity> for Entity {
+    fn to() -> RelationDef {
+        let member = Self::belongs_to(crate::member::Entity).from(Column::MemberId);
+        member.to(crate::member::Column::Id).into()
+    }
+}
+
+impl Related<crate::tenant::Entity> for Entity {
+    fn to() -> RelationDef {
+        let tenant = Self::belongs_to(crate::tenant::Entity).from(Column::TenantId);
+        tenant.to(crate::tenant::Column::Id).into()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 

@@ -146,7 +146,11 @@ fn translated(upstream: Protocol, client: Protocol, whole: &[u8], events: &[Fram
         carriers: carriers(),
     };
     let names = Names::of(&request, upstream);
-    let translation = Translation::new(&request, upstream, client, voice, names);
+    let translation = Translation {
+        // Both ways of reading chat are tried with the same input.
+        splits: client == Protocol::Messages,
+        ..Translation::new(&request, upstream, client, voice, names)
+    };
     if let Some(Ok((answer, _))) = translation.whole(whole) {
         serde_json::from_slice::<Map<String, Value>>(&answer).expect("an object is written");
     }

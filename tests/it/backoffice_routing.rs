@@ -164,6 +164,8 @@ async fn an_operator_says_how_a_channel_is_asked_and_gives_it_further_keys() {
         ("api_version", "preview"),
         ("output_limit", "max_completion_tokens"),
         ("auto_cache", "yes"),
+        ("split_think", "yes"),
+        ("echo_reasoning", "no"),
     ];
 
     let saved = operator
@@ -215,6 +217,9 @@ async fn an_operator_says_how_a_channel_is_asked_and_gives_it_further_keys() {
     );
     assert_eq!(options.proxy.as_deref(), Some("socks5://127.0.0.1:1080"));
     assert!(options.quirks.api_key_header && options.quirks.auto_cache);
+    assert!(options.quirks.split_think);
+    assert_eq!(options.quirks.echo_reasoning, Some(false));
+    assert!(shown.text.contains(r#"<option value="no" selected>"#));
     assert_eq!(
         options.quirks.output_limit,
         Some(OutputLimit::MaxCompletionTokens)
@@ -259,6 +264,12 @@ async fn a_preset_knows_what_its_provider_wants() {
             &[("provider", "mistral"), ("secret", "0123456789abcdef")],
         )
         .await;
+    let minimax = operator
+        .send(
+            &new,
+            &[("provider", "minimax"), ("secret", "0123456789abcdef")],
+        )
+        .await;
     let ollama = operator
         .send(
             &new,
@@ -271,8 +282,8 @@ async fn a_preset_knows_what_its_provider_wants() {
 
     assert_eq!(nowhere.status, 422, "only its owner knows where it is");
     assert_eq!(
-        (azure.status, mistral.status, ollama.status),
-        (303, 303, 303)
+        (azure.status, mistral.status, minimax.status, ollama.status),
+        (303, 303, 303, 303)
     );
     let rows = all::<channel::Entity>(&office).await;
     let quirks = |name: &str| {
@@ -285,6 +296,7 @@ async fn a_preset_knows_what_its_provider_wants() {
         Some("preview")
     );
     assert!(quirks("Mistral").no_stream_options);
+    assert!(quirks("MiniMax").split_think);
     assert_eq!(quirks("Ollama").output_limit, Some(OutputLimit::MaxTokens));
     office.finish().await;
 }

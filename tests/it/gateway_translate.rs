@@ -10,7 +10,7 @@ mod strict;
 mod thought;
 mod whole;
 
-use std::{fs, path::Path};
+use std::{fmt::Display, fs, path::Path};
 
 use entity::{
     Platform,
@@ -111,6 +111,16 @@ fn stream(text: &str) -> Answer {
         .collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
     Answer::stream(&pieces)
+}
+
+/// A stream of these events.
+fn frames(events: &[impl Display]) -> Answer {
+    let frames: Vec<String> = events
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    Answer::stream(&frames)
 }
 
 /// Serves a model through a channel of the pair's upstream alone.

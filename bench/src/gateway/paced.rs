@@ -116,18 +116,11 @@ pub(super) struct Open {
     pub(super) all_kib: u64,
 }
 
-/// How long a stream is read on whose client has gone, and a moment more.
-const READ_ON: Duration = Duration::from_secs(21);
-
 /// Memory while many slow streams are open.
 pub(super) async fn open_streams(target: &Target, options: &Options) -> Open {
     let Some(process) = target.process() else {
         return Open::default();
     };
-    if target.shares_process() {
-        // Those of the row before would count once more.
-        sleep(READ_ON).await;
-    }
     let request = target.request(upstream::SLOW, true);
     let before = memory_kib(process, "VmRSS");
     let mut open = Vec::with_capacity(options.open_streams);
@@ -142,6 +135,9 @@ pub(super) async fn open_streams(target: &Target, options: &Options) -> Open {
     sleep(Duration::from_secs(2)).await;
     let after = memory_kib(process, "VmRSS");
     let count = u64::try_from(open.len()).unwrap_or(1).max(1);
+    // To their end: what is left behind by clients that hang up is no part of the measurements that follow.
+    sleep(upstream::SLOW_LASTS).await;
+    drop(open);
     Open {
         each_kib: after.saturating_sub(before) / count,
         all_kib: after,

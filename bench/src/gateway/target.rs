@@ -155,11 +155,6 @@ impl Target {
         .into_bytes()
     }
 
-    /// Whether its process is that of the row before.
-    pub(super) fn shares_process(&self) -> bool {
-        matches!(self.program, Some(Program::Shared(_)))
-    }
-
     /// Whether the others are compared with it.
     pub(super) fn is_yardstick(&self) -> bool {
         matches!(self.program, None | Some(Program::Nginx(_)))

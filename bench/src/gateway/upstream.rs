@@ -11,8 +11,11 @@ use tokio::{
 pub(super) const FAST: &str = "bench-fast";
 /// Streams [`PACED`] pieces, [`PACE`] apart.
 pub(super) const PACED_MODEL: &str = "bench-paced";
-/// Streams a piece a second for a minute.
+/// Streams a piece a second for as long as [`SLOW_LASTS`].
 pub(super) const SLOW: &str = "bench-slow";
+/// How long a slow stream takes.
+pub(super) const SLOW_LASTS: Duration = Duration::from_secs(SLOW_PIECES);
+const SLOW_PIECES: u64 = 30;
 /// Streams [`LENGTH`] pieces, [`TOGETHER`] of them every [`REST`].
 pub(super) const LONG: &str = "bench-long";
 /// All of them.
@@ -27,8 +30,8 @@ const TOGETHER: usize = 50;
 const REST: Duration = Duration::from_millis(200);
 
 /// Pieces of a fast stream.
-pub(super) const BURST: usize = 100;
-const PACED: usize = 20;
+pub(super) const BURST: u64 = 100;
+const PACED: u64 = 20;
 const PACE: Duration = Duration::from_millis(20);
 
 const USAGE: &str = r#"{"prompt_tokens":120,"completion_tokens":100,"total_tokens":220}"#;
@@ -62,7 +65,7 @@ async fn connection(mut stream: TcpStream) {
         let done = if !streamed {
             stream.write_all(&whole).await
         } else if contains(&body, SLOW.as_bytes()) {
-            paced(&mut stream, 60, Duration::from_secs(1)).await
+            paced(&mut stream, SLOW_PIECES, Duration::from_secs(1)).await
         } else if contains(&body, LONG.as_bytes()) {
             long(&mut stream).await
         } else if contains(&body, PACED_MODEL.as_bytes()) {
@@ -128,7 +131,7 @@ async fn long(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(&end()).await
 }
 
-async fn paced(stream: &mut TcpStream, pieces: usize, pace: Duration) -> std::io::Result<()> {
+async fn paced(stream: &mut TcpStream, pieces: u64, pace: Duration) -> std::io::Result<()> {
     stream.write_all(HEAD).await?;
     let delta = event(DELTA);
     let mut next = tokio::time::Instant::now();

@@ -1,45 +1,21 @@
-//! Reserving credits: what a call is expected to cost, or as much of it as is there, and more while it runs.
+//! Reserving credits: what a call is expected to cost, or as much of it as is there.
 
-use super::share::Share;
 use super::{
-    Allocation, Caller, ExtendRefusal, Growth, HoldOrder, HoldRefusal, Lot, Offer, OpenHold,
-    Wallet,
+    Allocation, Caller, HoldOrder, HoldRefusal, Offer, OpenHold, Wallet,
+    draw::{Draw, Purse},
     wallet::{Counter, broken},
 };
 use crate::{
-    cap::Limit,
     plan::{Admitted, Counted, Request, Reserve, Ruling, Standing, Usage},
     rating::MAX_TOKENS,
 };
-use entity::DbErr;
 use entity::{
-    Credits, GrantId, RuleId, SubscriptionId, Timestamp, hold, hold_window, key,
+    Credits, DbErr, GrantId, RuleId, SubscriptionId, Timestamp, hold, hold_window, key,
     quota_counter::{self, Metric},
     wallet,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
-
-/// What backs a hold: parts of lots in the order of drawing, then the credit line.
-struct Draw {
-    lots: Vec<Allocation>,
-    line: Credits,
-    total: Credits,
-}
-
-/// Which credits may back a call.
-struct Purse<'a> {
-    /// The number of this drawing of the call's.
-    number: i64,
-    model: &'a str,
-    now: Timestamp,
-    /// Subscriptions whose lots may be drawn, and how far their windows let them.
-    plans: BTreeMap<SubscriptionId, Credits>,
-    /// Whether lots of no subscription may.
-    own: bool,
-    /// How far the credit line may.
-    line: Credits,
-}
 
 /// A call that asks for credits, with what the transaction read about it.
 struct Asked<'a> {
@@ -53,41 +29,6 @@ struct Asked<'a> {
 enum Pays {
     Yes,
     No,
-}
-
-/// How far an open hold may grow.
-struct Room {
-    most: Credits,
-    line: Credits,
-    /// Of the plans whose lots back it.
-    plans: BTreeMap<SubscriptionId, Credits>,
-    /// When the last of the windows that bind is whole again.
-    binding: Option<Timestamp>,
-}
-
-impl Purse<'_> {
-    fn opens(&self, lot: &Lot) -> bool {
-        let allowed = match lot.row.subscription_id {
-            Some(subscription) => self.plans.contains_key(&subscription),
-            None => self.own,
-        };
-        allowed && lot.is_eligible(self.model, self.now)
-    }
-
-    /// Takes from a lot what it has free and its plan's windows have room for, at most `wanted`.
-    fn take(&mut self, lot: &Lot, wanted: Credits) -> Credits {
-        let part = lot.free().min(wanted);
-        let room = lot
-            .row
-            .subscription_id
-            .and_then(|id| self.plans.get_mut(&id));
-        let Some(room) = room else {
-            return part;
-        };
-        let part = part.min(*room);
-        *room = room.checked_sub(part).unwrap_or(Credits::ZERO);
-        part
-    }
 }
 
 impl Wallet {
@@ -165,91 +106,6 @@ impl Wallet {
         Ok(held)
     }
 
-    /// Adds credits to an open hold, as many as wished or as there are down to the least, keeps it alive, and
-    /// answers how many; or refuses and changes nothing.
-    ///
-    /// # Errors
-    /// [`ExtendRefusal`]; `Store` as with [`Wallet::hold`].
-    pub fn extend(
-        &mut self,
-        id: entity::HoldId,
-        growth: &Growth,
-        model: &str,
-        caller: &Caller,
-    ) -> Result<Credits, ExtendRefusal> {
-        let Growth { extra, least, .. } = *growth;
-        if !least.is_positive() || least > extra || extra > Credits::MAX {
-            return Err(ExtendRefusal::OutOfRange);
-        }
-        let open = self.holds.get(&id).ok_or(ExtendRefusal::Ended)?;
-        if self.row.status != wallet::Status::Active {
-            return Err(ExtendRefusal::WalletFrozen);
-        }
-        let line_share = self.line_share(caller, growth.now);
-        let room = self.room_to_grow(open, least)?;
-        let purse = Purse {
-            number: open.next_draw(),
-            model,
-            now: growth.now,
-            plans: room.plans,
-            own: caller.pay_order != key::PayOrder::PlanOnly,
-            line: self.line_room(caller, line_share.as_ref()).min(room.line),
-        };
-        let draw = self.draw(extra.min(room.most), purse);
-        let more = draw.total;
-        if more < least {
-            return Err(match room.binding {
-                Some(resets_at) => ExtendRefusal::QuotaExhausted { resets_at },
-                None => ExtendRefusal::InsufficientCredits {
-                    needed: least,
-                    available: more,
-                },
-            });
-        }
-        let amount = open.row.amount.checked_add(more);
-        let amount = amount.ok_or(ExtendRefusal::OutOfRange)?;
-        let mut windows = open.windows.clone();
-        self.grow_windows(&mut windows, &draw)?;
-        let counted = |subject| windows.iter().any(|window| window.subject_id == subject);
-        if let Some(share) =
-            line_share.filter(|share| draw.line.is_positive() && !counted(share.subject))
-        {
-            windows.push(self.count(id, share.reserve(draw.line))?);
-        }
-        self.take(&draw)?;
-        let open = self
-            .holds
-            .get_mut(&id)
-            .ok_or_else(|| broken("hold.id", id))?;
-        let line = open.row.debt_amount.checked_add(draw.line);
-        open.row.debt_amount = line.ok_or_else(|| broken("hold.debt_amount", id))?;
-        open.row.amount = amount;
-        open.row.expires_at = open.row.expires_at.max(growth.expires_at);
-        open.allocations.extend(draw.lots);
-        open.windows = windows;
-        open.changed = true;
-        Ok(more)
-    }
-
-    /// Notes what a running call has cost so far, and keeps its hold alive. A hold that has ended does not
-    /// listen; a note never takes back an earlier one.
-    pub fn checkpoint(&mut self, id: entity::HoldId, note: Note) {
-        let Some(open) = self.holds.get_mut(&id) else {
-            return;
-        };
-        let row = &mut open.row;
-        row.dispatched_at = row.dispatched_at.or(Some(note.dispatched_at));
-        if note.charge >= row.checkpoint_charge {
-            row.checkpoint_charge = note.charge;
-            row.checkpoint_output = i64::try_from(note.output).unwrap_or(i64::MAX);
-            row.checkpoint_at = Some(note.now);
-        }
-        row.expires_at = row.expires_at.max(note.expires_at);
-        open.changed = true;
-        // The row of the wallet says whether anything beneath it moved.
-        self.changed = true;
-    }
-
     fn admit(&self) -> Result<(), HoldRefusal> {
         match self.row.status {
             wallet::Status::Active => {}
@@ -312,50 +168,6 @@ impl Wallet {
             .iter()
             .filter_map(|quota| Some((quota.rule, self.latest(quota.rule, plan.id.uuid(), now)?)))
             .collect()
-    }
-
-    /// Draws eligible lots in their order, then the credit line: `amount`, or as much as there is.
-    fn draw(&self, amount: Credits, mut purse: Purse<'_>) -> Draw {
-        let mut lots = Vec::new();
-        let mut left = amount;
-        for lot in &self.lots {
-            if left.is_zero() {
-                break;
-            }
-            if !purse.opens(lot) {
-                continue;
-            }
-            let part = purse.take(lot, left);
-            if part.is_positive() {
-                left = left.checked_sub(part).unwrap_or(Credits::ZERO);
-                lots.push(Allocation {
-                    grant: lot.row.id,
-                    amount: part,
-                    draw: purse.number,
-                });
-            }
-        }
-        let line = left.min(purse.line);
-        let missing = left.checked_sub(line).unwrap_or(Credits::ZERO);
-        Draw {
-            lots,
-            line,
-            total: amount.checked_sub(missing).unwrap_or(Credits::ZERO),
-        }
-    }
-
-    /// How far holds of a key may go beyond the credits that are there.
-    fn line_room(&self, caller: &Caller, share: Option<&Share>) -> Credits {
-        if caller.pay_order == key::PayOrder::PlanOnly {
-            return Credits::ZERO;
-        }
-        let monthly = share.map_or(Credits::MAX, Share::room);
-        self.row
-            .credit_line
-            .checked_sub(self.row.debt)
-            .and_then(|room| room.checked_sub(self.row.debt_held))
-            .unwrap_or(Credits::ZERO)
-            .clamp(Credits::ZERO, monthly)
     }
 
     /// Why the credits do not suffice: a plan's no where its allowance would have paid or there is nothing
@@ -460,7 +272,7 @@ impl Wallet {
     }
 
     /// Moves the drawn credits from free to held.
-    fn take(&mut self, draw: &Draw) -> Result<(), DbErr> {
+    pub(super) fn take(&mut self, draw: &Draw) -> Result<(), DbErr> {
         let mut held = self.row.held;
         for part in &draw.lots {
             self.lot_mut(part.grant)?
@@ -478,7 +290,7 @@ impl Wallet {
     }
 
     /// Adds to a window's counter, and answers what to remember on the hold.
-    fn count(
+    pub(super) fn count(
         &mut self,
         hold_id: entity::HoldId,
         (subject_id, reserve): (Uuid, Reserve),
@@ -509,107 +321,6 @@ impl Wallet {
             reserved.ok_or_else(|| broken("quota_counter.reserved", window.rule_id))?;
         counter.changed = true;
         Ok(window)
-    }
-
-    /// How far the windows that a hold counts in let it grow: those of a plan that pays bind what its lots give,
-    /// those of one that governs bind everything.
-    fn room_to_grow(&self, open: &OpenHold, least: Credits) -> Result<Room, DbErr> {
-        let mut room = Room {
-            most: Credits::MAX,
-            line: Credits::MAX,
-            plans: self.backing_plans(open),
-            binding: None,
-        };
-        for window in &open.windows {
-            let counter = self.counter_of(window)?;
-            if counter.row.metric != Metric::Credits {
-                continue;
-            }
-            let Some(limit) = self.limit_of(window) else {
-                continue;
-            };
-            let subscription = SubscriptionId::from_uuid(window.subject_id);
-            let pays = self
-                .plans
-                .iter()
-                .any(|plan| plan.id == subscription && plan.pays);
-            let taken = counter.row.used.saturating_add(counter.row.reserved);
-            let left = Credits::from_nanos(limit.saturating_sub(taken).max(0));
-            let bound = if pays {
-                room.plans.entry(subscription).or_insert(Credits::MAX)
-            } else if window.subject_id == self.row.id.uuid() {
-                &mut room.line
-            } else {
-                &mut room.most
-            };
-            *bound = left.min(*bound);
-            if left < least {
-                room.binding = room.binding.max(Some(counter.row.window_end));
-            }
-        }
-        Ok(room)
-    }
-
-    /// How much a window lets through, where its plan or limit is still in force.
-    fn limit_of(&self, window: &hold_window::Model) -> Option<i64> {
-        let of_cap = self.caps.iter().find(|cap| cap.id == window.rule_id);
-        if let Some(Limit::Quota { most, .. }) = of_cap.map(|cap| &cap.limit) {
-            return Some(most.units());
-        }
-        let subscription = SubscriptionId::from_uuid(window.subject_id);
-        let plan = self.plans.iter().find(|plan| plan.id == subscription)?;
-        let mut quotas = plan.rules.quotas().iter();
-        let quota = quotas.find(|quota| quota.rule == window.rule_id)?;
-        Some(quota.limit.units())
-    }
-
-    fn counter_of(&self, window: &hold_window::Model) -> Result<&Counter, DbErr> {
-        let key = (window.rule_id, window.subject_id, window.window_start);
-        self.counters
-            .get(&key)
-            .ok_or_else(|| broken("quota_counter.rule_id", window.rule_id))
-    }
-
-    /// Adds an extension to the windows that count credits.
-    fn grow_windows(
-        &mut self,
-        windows: &mut [hold_window::Model],
-        draw: &Draw,
-    ) -> Result<(), DbErr> {
-        let mut grown = Vec::with_capacity(windows.len());
-        for (place, window) in windows.iter().enumerate() {
-            let counter = self.counter_of(window)?;
-            if counter.row.metric != Metric::Credits {
-                continue;
-            }
-            let subscription = SubscriptionId::from_uuid(window.subject_id);
-            let plan = self.plans.iter().find(|plan| plan.id == subscription);
-            let units = match plan {
-                Some(plan) if plan.pays => self.given_by(&draw.lots, subscription),
-                None if window.subject_id == self.row.id.uuid() => draw.line,
-                Some(_) | None => draw.total,
-            };
-            let fault = || broken("quota_counter.reserved", window.rule_id);
-            let counted = counter.row.reserved.checked_add(units.nanos());
-            let reserved = window.reserved.checked_add(units.nanos());
-            grown.push((
-                place,
-                reserved.ok_or_else(fault)?,
-                counted.ok_or_else(fault)?,
-            ));
-        }
-        for (place, reserved, counted) in grown {
-            let Some(window) = windows.get_mut(place) else {
-                continue;
-            };
-            window.reserved = reserved;
-            let key = (window.rule_id, window.subject_id, window.window_start);
-            if let Some(counter) = self.counters.get_mut(&key) {
-                counter.row.reserved = counted;
-                counter.changed = true;
-            }
-        }
-        Ok(())
     }
 
     fn open_row(&self, order: &HoldOrder) -> Result<hold::Model, HoldRefusal> {
@@ -653,43 +364,6 @@ impl Wallet {
             expires_at: order.now.plus(order.ttl),
         })
     }
-
-    /// Spends eligible credits that no hold reserves, for an over-run; answers what it spent of which lot.
-    pub(super) fn spend_free(
-        &mut self,
-        amount: Credits,
-        model: &str,
-        now: Timestamp,
-        plans: BTreeMap<SubscriptionId, Credits>,
-        number: i64,
-    ) -> Result<Vec<Allocation>, DbErr> {
-        let purse = Purse {
-            number,
-            model,
-            now,
-            plans,
-            own: true,
-            line: Credits::ZERO,
-        };
-        let mut parts = Vec::new();
-        let mut left = amount;
-        for lot in self.lots.iter_mut().filter(|lot| purse.opens(lot)) {
-            let part = lot.free().min(left);
-            if !part.is_positive() {
-                break;
-            }
-            let grant = lot.row.id;
-            lot.spend(part)
-                .ok_or_else(|| broken("grant.remaining", grant))?;
-            left = left.checked_sub(part).unwrap_or(Credits::ZERO);
-            parts.push(Allocation {
-                grant,
-                amount: part,
-                draw: number,
-            });
-        }
-        Ok(parts)
-    }
 }
 
 /// What a call that holds `held` of a plan's leave takes of its windows.
@@ -707,19 +381,4 @@ fn reserves(yes: &Admitted, held: Credits) -> impl Iterator<Item = (Uuid, Reserv
             },
         )
     })
-}
-
-/// What a running call has cost so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// When it left for the upstream.
-    pub dispatched_at: Timestamp,
-    /// What it would cost if it ended now.
-    pub charge: Credits,
-    /// Output tokens counted so far.
-    pub output: u64,
-    /// When that was counted.
-    pub now: Timestamp,
-    /// Until when the hold then lives without another sign.
-    pub expires_at: Timestamp,
 }

@@ -6,7 +6,9 @@
 
 mod ask;
 mod batch;
+mod draw;
 mod end;
+mod grow;
 mod hold;
 mod lot;
 mod memory;
@@ -21,7 +23,7 @@ pub use ask::{
     Whose,
 };
 pub use batch::{Answer, Ask, Batch, Ending};
-pub use hold::Note;
+pub use grow::Note;
 pub use lot::{Lot, Scope};
 pub use memory::Memory;
 pub use payer::{Caller, Offer, Subscribed};

@@ -199,9 +199,13 @@ impl Way<'_> {
             upstream_model,
             model,
         } = self;
+        let usual = Traits::of(upstream, upstream_model, &model.words);
+        let quirks = &channel.options.quirks;
         let traits = Traits {
+            echoes: quirks.echo_reasoning.unwrap_or(usual.echoes),
+            splits: quirks.split_think,
             binds: is_anthropic_itself(channel),
-            caches: channel.options.quirks.auto_cache,
+            caches: quirks.auto_cache,
             is_openai: matches!(
                 channel.upstream,
                 Upstream::Provider {
@@ -209,7 +213,7 @@ impl Way<'_> {
                     ..
                 }
             ),
-            ..Traits::of(upstream, upstream_model, &model.words)
+            ..usual
         };
         let names = if traits.binds {
             Names::at_anthropic(request)
@@ -332,7 +336,10 @@ fn write(
             .iter()
             .flat_map(|turn| &turn.parts)
             .any(|part| matches!(part, Part::Thought(_))),
-        translation: Translation::new(request, upstream, call.protocol, voice, names),
+        translation: Translation {
+            splits: way.channel.options.quirks.split_think,
+            ..Translation::new(request, upstream, call.protocol, voice, names)
+        },
     }
 }
 

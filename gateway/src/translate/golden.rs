@@ -129,7 +129,7 @@ pub(super) fn translated_stream(client: Protocol, upstream: Protocol, data: &[Ve
 
 /// What a stream says, read in its own protocol.
 pub(super) fn heard(protocol: Protocol, data: &[Vec<u8>]) -> Heard {
-    let mut reader = Reader::of(protocol);
+    let mut reader = Reader::of(protocol, false);
     let mut events = Vec::new();
     for data in data {
         reader.read(data, &mut events);
@@ -358,7 +358,7 @@ fn whole_answers_come_back_from_every_protocol() {
             }
             let upstream = protocol(word);
             let body = text(&path);
-            let native = Heard::of(whole(upstream, body.as_bytes()).expect("an answer"));
+            let native = Heard::of(whole(upstream, false, body.as_bytes()).expect("an answer"));
             for client in [Protocol::Chat, Protocol::Responses, Protocol::Messages] {
                 if client == Protocol::Messages && name.contains("custom_tool") {
                     // Such a caller has no custom tool that could be called.
@@ -368,7 +368,7 @@ fn whole_answers_come_back_from_every_protocol() {
                     .whole(body.as_bytes())
                     .expect("an answer")
                     .expect("no failure");
-                let spoken = Heard::of(whole(client, &translated).expect("an answer"));
+                let spoken = Heard::of(whole(client, false, &translated).expect("an answer"));
                 assert_eq!(
                     spoken.expected_form(),
                     native.expected_form(),

@@ -129,6 +129,8 @@ pub(crate) struct Translation {
     pub(crate) client: Protocol,
     pub(crate) voice: Voice,
     pub(crate) names: Names,
+    /// Whether the upstream's text begins with its thoughts.
+    pub(crate) splits: bool,
     /// Stop texts that the upstream was not told.
     pub(crate) stop: Vec<String>,
     /// The answer is a summary, to be sealed.
@@ -156,6 +158,7 @@ impl Translation {
             client,
             voice,
             names,
+            splits: false,
             compaction: request.compaction,
             stop: unknown.cloned().collect(),
         }
@@ -173,7 +176,7 @@ impl Translation {
         let mut all = Collector::default();
         let mut keeping = Keeping::new(self);
         let mut passed = Vec::new();
-        for event in whole(self.upstream, body)? {
+        for event in whole(self.upstream, self.splits, body)? {
             filter.pass(event, &mut passed);
             for event in passed.drain(..) {
                 keeping.see(&event);
@@ -210,10 +213,10 @@ impl Translation {
 }
 
 /// A whole answer as the events that a stream of it would be. Nothing where it is no answer.
-fn whole(protocol: Protocol, body: &[u8]) -> Option<Vec<Event>> {
+fn whole(protocol: Protocol, splits: bool, body: &[u8]) -> Option<Vec<Event>> {
     let parsed = lenient::object(body)?;
     match protocol {
-        Protocol::Chat => chat::whole(&parsed),
+        Protocol::Chat => chat::whole(&parsed, splits),
         Protocol::Responses => responses::whole(&parsed),
         Protocol::Messages => messages::whole(&parsed),
         Protocol::Embeddings => None,

@@ -211,7 +211,7 @@ proptest! {
             let stream = streamed(protocol, steps(&answer, apart));
             let streamed = heard(protocol, &events(&stream, 0));
             let body = at_once(protocol, &answer).to_string();
-            let whole = Heard::of(whole(protocol, body.as_bytes()).expect("an answer"));
+            let whole = Heard::of(whole(protocol, false, body.as_bytes()).expect("an answer"));
             prop_assert_eq!(streamed.expected_form(), whole.expected_form());
         }
     }
@@ -263,7 +263,7 @@ proptest! {
     fn noise_is_refused(noise in vec(any::<u8>(), 0..200)) {
         for protocol in ALL {
             try_all(protocol, &noise);
-            drop(whole(protocol, &noise));
+            drop(whole(protocol, false, &noise));
             translated_stream(protocol, protocol, std::slice::from_ref(&noise));
         }
     }

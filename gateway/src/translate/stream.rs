@@ -68,7 +68,7 @@ impl Stream {
     pub(super) fn new(translation: &Translation) -> Self {
         let voice = translation.voice.clone();
         Self {
-            reader: Reader::of(translation.upstream),
+            reader: Reader::of(translation.upstream, translation.splits),
             filter: translation.filter(),
             writer: match translation.client {
                 Protocol::Responses => Writer::Responses(responses::Writer::new(voice)),
@@ -146,7 +146,7 @@ pub(crate) struct Collecting {
 impl Collecting {
     pub(super) fn new(translation: &Translation) -> Self {
         Self {
-            reader: Reader::of(translation.upstream),
+            reader: Reader::of(translation.upstream, translation.splits),
             filter: translation.filter(),
             all: Collector::default(),
             translation: translation.clone(),
@@ -204,11 +204,11 @@ impl Collecting {
 }
 
 impl Reader {
-    pub(super) fn of(protocol: Protocol) -> Self {
+    pub(super) fn of(protocol: Protocol, splits: bool) -> Self {
         match protocol {
             Protocol::Responses => Self::Responses(responses::Reader::default()),
             Protocol::Messages => Self::Messages(messages::Reader::default()),
-            Protocol::Chat | Protocol::Embeddings => Self::Chat(chat::Reader::default()),
+            Protocol::Chat | Protocol::Embeddings => Self::Chat(chat::Reader::new(splits)),
         }
     }
 

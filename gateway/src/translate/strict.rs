@@ -53,10 +53,13 @@ pub(crate) fn refusal(
     dropped: &[String],
     body: &[u8],
 ) -> Option<Reject> {
-    let name = dropped
+    let mut missed = dropped
         .iter()
-        .find(|name| is_missed(client, upstream, name))?;
+        .filter(|name| is_missed(client, upstream, name))
+        .peekable();
+    missed.peek()?;
     let body = serde_json::from_slice(body).unwrap_or_default();
+    let name = missed.find(|name| !says_nothing(&body, name))?;
     let field = as_written(client, name, &body);
     let message = format!(
         "`{field}` cannot be carried to the channels that serve this model, and the group of this API key leaves \
@@ -70,6 +73,26 @@ fn is_missed(client: Protocol, upstream: Protocol, name: &str) -> bool {
     MISSED.contains(&name)
         || to_messages && MISSED_OF_CHAT.contains(&name)
         || hosted(name).is_some()
+}
+
+/// Whether a field has the value that holds without it, as some clients send all that there is.
+fn says_nothing(body: &Map<String, Value>, name: &str) -> bool {
+    let Some(value) = body.get(name) else {
+        return false;
+    };
+    let is = |number: f64| {
+        value
+            .as_f64()
+            .is_some_and(|said| (said - number).abs() < f64::EPSILON)
+    };
+    match name {
+        "temperature" | "top_p" => is(1.0),
+        "frequency_penalty" | "presence_penalty" => is(0.0),
+        "logit_bias" => value.as_object().is_some_and(Map::is_empty),
+        "store" => value == &Value::Bool(false),
+        "verbosity" => value == "medium",
+        _ => false,
+    }
 }
 
 /// The place of a tool that no upstream runs. A search among the caller's own tools is not missed, for all of them are
@@ -187,6 +210,9 @@ mod tests {
         let thinking = json!({"temperature": 0.2, "reasoning_effort": "high"});
         let bent = json!({"frequency_penalty": 0.5, "presence_penalty": 0.5, "seed": 7,
                           "logit_bias": {"5": 1}, "prediction": {"type": "content", "content": "x"}});
+        let usual = json!({"temperature": 1, "top_p": 1.0, "frequency_penalty": 0, "presence_penalty": 0.0,
+                           "logit_bias": {}, "store": false, "verbosity": "medium", "logprobs": false});
+        let usual_but_one = json!({"temperature": 1, "top_p": 0.9});
         let likely = json!({"logprobs": true, "top_logprobs": 2});
         let kept = json!({"prompt_cache_key": "k", "prompt_cache_options": {}, "moderation": {},
                           "prompt_cache_retention": "24h", "store": true, "verbosity": "low"});
@@ -224,6 +250,16 @@ mod tests {
                     "seed",
                     "logit_bias",
                 ],
+            ),
+            (Chat, Messages, NEW, &usual, &[]),
+            (Chat, Messages, NEW, &usual_but_one, &["top_p"]),
+            (Chat, Responses, "gpt-5", &usual, &[]),
+            (
+                Messages,
+                Responses,
+                "gpt-5",
+                &json!({"temperature": 1}),
+                &[],
             ),
             (Chat, Messages, NEW, &likely, &["logprobs"]),
             (

@@ -40,6 +40,8 @@ pub(crate) struct Traits {
     pub(crate) most_effort: Effort,
     /// Wants its thoughts back with its calls.
     pub(crate) echoes: bool,
+    /// Thinks aloud: its text begins with its thoughts, and that is where it wants them back.
+    pub(crate) splits: bool,
     /// Is served by Anthropic itself, which says what becomes of thoughts that are bound to what went before them.
     pub(crate) binds: bool,
     /// Is served by `OpenAI` itself, which takes names for prompt caches and users in chat too.
@@ -104,6 +106,7 @@ impl Traits {
             echoes: ["deepseek", "kimi", "mimo"]
                 .iter()
                 .any(|vendor| name.contains(vendor)),
+            splits: false,
             binds: false,
             caches: false,
             is_openai: false,

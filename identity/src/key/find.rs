@@ -7,7 +7,7 @@ use super::{
     inspect::WellFormed,
 };
 use entity::{
-    Database, Platform, Scoped,
+    Database, Scoped,
     key::{self, Column, Entity},
     member, tenant,
 };
@@ -57,28 +57,23 @@ pub async fn find(
 /// # Errors
 /// When the database fails.
 pub async fn find_by_digest(db: &Database, digest: &KeyDigest) -> Result<Option<CallerRow>, DbErr> {
-    let key = Entity::across_tenants()
+    // One statement and no limit in it: a digest is there once, and SQLite prepares a statement anew whenever a limit is bound.
+    let found = Entity::across_tenants()
         .filter(Column::Digest.eq(digest.bytes().as_slice()))
-        .one(db.read())
+        .find_also(Entity, member::Entity)
+        .find_also(Entity, tenant::Entity)
+        .all(db.read())
         .await?;
     let is_this = |key: &key::Model| {
         key.scheme == digest.scheme()
             && key.pepper_version == i64::from(digest.pepper_version())
             && bool::from(key.digest.ct_eq(digest.bytes()))
     };
-    let Some(key) = key.filter(is_this) else {
+    let Some((key, member, tenant)) = found.into_iter().find(|(key, ..)| is_this(key)) else {
         return Ok(None);
     };
-    let member = member::Entity::of(key.tenant_id)
-        .filter(member::Column::Id.eq(key.member_id))
-        .one(db.read())
-        .await?;
-    let tenant = tenant::Entity::every()
-        .filter(tenant::Column::Id.eq(key.tenant_id))
-        .one(db.read())
-        .await?;
     match (member, tenant) {
-        (Some(member), Some(tenant)) => Ok(Some(CallerRow {
+        (Some(member), Some(tenant)) if member.tenant_id == key.tenant_id => Ok(Some(CallerRow {
             key,
             member,
             tenant,

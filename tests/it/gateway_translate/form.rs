@@ -8,7 +8,7 @@ use entity::{
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use super::{CHAT, MESSAGES, PAIRS, RESPONSES, events, serve, spoken, whole_answer};
+use super::{CHAT, MESSAGES, PAIRS, RESPONSES, events, frames, serve, spoken, whole_answer};
 use crate::{
     gateway_routing::options,
     support::{
@@ -16,15 +16,6 @@ use crate::{
         upstream::{Answer, Upstream},
     },
 };
-
-fn frames(events: &[Value]) -> Answer {
-    let frames: Vec<String> = events
-        .iter()
-        .map(|event| format!("data: {event}\n\n"))
-        .collect();
-    let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
-    Answer::stream(&frames)
-}
 
 fn token(text: &str) -> Value {
     json!({"token": text, "logprob": -0.5, "bytes": text.as_bytes(), "top_logprobs": [

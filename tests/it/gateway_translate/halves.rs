@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CHAT, PAIRS, RESPONSES, ask_for_more, serve, spoken};
+use super::{CHAT, PAIRS, RESPONSES, ask_for_more, frames, serve, spoken};
 use crate::support::{
     gate::Gate,
     upstream::{Answer, Upstream},
@@ -10,30 +10,22 @@ use crate::support::{
 
 /// A stream of an upstream that says `hi 😀 bye` and cuts it within the character.
 fn halved(upstream: &str) -> Answer {
-    let data = |events: &[&str]| {
-        let frames: Vec<String> = events
-            .iter()
-            .map(|event| format!("data: {event}\n\n"))
-            .collect();
-        let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
-        Answer::stream(&frames)
-    };
     match upstream {
-        CHAT => data(&[
+        CHAT => frames(&[
             r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"hi \ud83d"}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"content":"\ude00 bye"}}]}"#,
             r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
             r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}}"#,
             "[DONE]",
         ]),
-        RESPONSES => data(&[
+        RESPONSES => frames(&[
             r#"{"type":"response.created","response":{"id":"r","status":"in_progress"}}"#,
             r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"message","role":"assistant","content":[]}}"#,
             r#"{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"hi \ud83d"}"#,
             r#"{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"\ude00 bye"}"#,
             r#"{"type":"response.completed","response":{"id":"r","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi \ud83d\ude00 bye \ud83d"}]}],"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13}}}"#,
         ]),
-        _ => data(&[
+        _ => frames(&[
             r#"{"type":"message_start","message":{"id":"m","usage":{"input_tokens":9,"output_tokens":1}}}"#,
             r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
             r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi \ud83d"}}"#,

@@ -1,14 +1,18 @@
 //! Thoughts and freeform tools, which one protocol has and another has not: there and back again.
 
-use entity::channel::Kind;
+use entity::channel::{Kind, Options, Quirks};
 use serde_json::{Value, json};
 
 use super::{
-    CHAT, MESSAGES, PAIRS, RESPONSES, events, sample, sample_json, serve, stream, whole_answer,
+    CHAT, MESSAGES, PAIRS, RESPONSES, events, frames, sample, sample_json, serve, stream,
+    whole_answer,
 };
-use crate::support::{
-    gate::{Gate, INPUT_NANOS, OUTPUT_NANOS},
-    upstream::{Answer, Upstream},
+use crate::{
+    gateway_routing::options,
+    support::{
+        gate::{Gate, INPUT_NANOS, OUTPUT_NANOS},
+        upstream::{Answer, Upstream},
+    },
 };
 
 #[tokio::test]
@@ -221,5 +225,120 @@ async fn a_reference_to_a_thought_is_dropped_by_name_and_any_other_refused() {
         assert!(sent[0].body.to_string().contains("sunny"), "{}", pair.name);
         upstream.stop().await;
     }
+    gate.finish().await;
+}
+
+const ALOUD: &str = "<think>\nNeed weather.\n</think>\n\nSunny.";
+
+/// An upstream whose answers begin with their thoughts: one whole, one streamed in the midst of its marks, one whole.
+async fn thinking_aloud(gate: &Gate) -> Upstream {
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110});
+    let whole = json!({"id": "c", "object": "chat.completion", "model": "m", "usage": usage, "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ALOUD}}]});
+    let whole = Answer::json(200, &whole);
+    let pieces = [
+        "<thi",
+        "nk>\nNeed ",
+        "weather.\n",
+        "</",
+        "think>",
+        "\n\nSun",
+        "ny.",
+    ];
+    let mut chunks = pieces
+        .map(|piece| json!({"choices": [{"index": 0, "delta": {"content": piece}}]}))
+        .to_vec();
+    chunks.push(
+        json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage}),
+    );
+    let upstream = Upstream::start([whole.clone(), frames(&chunks), whole]);
+    let channel = gate
+        .add_upstream(Kind::OpenaiCompatible, &upstream.base, "aloud")
+        .await;
+    let wanted = Options {
+        quirks: Quirks {
+            split_think: true,
+            echo_reasoning: Some(true),
+            ..Quirks::default()
+        },
+        ..Options::default()
+    };
+    options(gate, channel, wanted).await;
+    upstream
+}
+
+/// Asks for an answer whole, then as a stream, and goes on after what came whole: the answer, the stream's events, and
+/// what the upstream gets to read of its first answer.
+async fn conversation(
+    gate: &Gate,
+    path: &str,
+    first: Value,
+    go_on: impl Fn(&mut Value, &Value),
+) -> (Value, Vec<Value>, Value) {
+    let upstream = thinking_aloud(gate).await;
+    let answer = gate.post(path, &first).send().await.expect("an answer");
+    let whole: Value = answer.json().await.expect("JSON");
+    let mut live = first.clone();
+    live["stream"] = true.into();
+    let answer = gate.post(path, &live).send().await.expect("an answer");
+    let told = events(&answer.text().await.expect("a body"));
+    let mut next = first;
+    go_on(&mut next, &whole);
+    let answer = gate.post(path, &next).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+
+    let rows = gate.ended(3).await;
+    let price = 100 * INPUT_NANOS + 10 * OUTPUT_NANOS;
+    assert!(rows.iter().all(|row| row.charge.nanos() == price));
+    let asked = upstream.requests().pop().expect("a request").body;
+    upstream.stop().await;
+    (whole, told, asked["messages"][1]["content"].clone())
+}
+
+#[tokio::test]
+async fn thoughts_within_the_text_are_blocks_of_messages_and_go_back_into_the_text() {
+    let gate = Gate::open().await;
+    let first = json!({"model": "aloud", "max_tokens": 900, "thinking": {"type": "adaptive"},
+                       "messages": [{"role": "user", "content": "weather?"}]});
+
+    let (whole, told, returned) = conversation(&gate, MESSAGES, first, |next, whole| {
+        let turns = next["messages"].as_array_mut().expect("turns");
+        turns.push(json!({"role": "assistant", "content": whole["content"]}));
+        turns.push(json!({"role": "user", "content": "and then?"}));
+    })
+    .await;
+
+    assert_eq!(whole["content"][0]["thinking"], "Need weather.", "{whole}");
+    assert_eq!(whole["content"][1]["text"], "Sunny.", "{whole}");
+    let joined = |field: &str| -> String {
+        let pieces = told.iter().map(|event| &event["delta"][field]);
+        pieces.filter_map(Value::as_str).collect()
+    };
+    assert_eq!(joined("thinking"), "Need weather.", "{told:?}");
+    assert_eq!(joined("text"), "Sunny.", "{told:?}");
+    assert_eq!(returned, ALOUD);
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn thoughts_within_the_text_are_items_of_responses_and_go_back_into_the_text() {
+    let gate = Gate::open().await;
+    let first = json!({"model": "aloud", "max_output_tokens": 900, "reasoning": {"effort": "high"}, "store": false,
+                       "include": ["reasoning.encrypted_content"], "input": [{"role": "user", "content": "weather?"}]});
+
+    let (whole, told, returned) = conversation(&gate, RESPONSES, first, |next, whole| {
+        let items = next["input"].as_array_mut().expect("items");
+        items.extend(whole["output"].as_array().expect("output").iter().cloned());
+        items.push(json!({"role": "user", "content": "and then?"}));
+    })
+    .await;
+
+    assert_eq!(whole["output"][0]["type"], "reasoning", "{whole}");
+    assert!(whole["output"][0].to_string().contains("Need weather."));
+    assert_eq!(whole["output"][1]["content"][0]["text"], "Sunny.");
+    let of = |kind: &str| told.iter().find(|event| event["type"] == kind).cloned();
+    let words = of("response.output_text.done").expect("words");
+    assert_eq!(words["text"], "Sunny.", "{told:?}");
+    assert_eq!(returned, ALOUD);
     gate.finish().await;
 }

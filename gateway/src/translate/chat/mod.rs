@@ -3,6 +3,7 @@
 mod read_answer;
 mod read_request;
 mod speaker;
+mod think;
 mod write_answer;
 mod write_request;
 

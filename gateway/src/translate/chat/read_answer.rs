@@ -13,6 +13,8 @@ use crate::{
     wire::usage,
 };
 
+use super::think::Split;
+
 /// Bytes of arguments that are kept of a call whose name is not known yet.
 const MOST_EARLY: usize = 1 << 20;
 
@@ -25,6 +27,8 @@ pub(in crate::translate) struct Reader {
     /// Open text, thought or refusal.
     open: Option<(usize, Opening)>,
     calls: Vec<OpenCall>,
+    /// Tells the thoughts that the text begins with from its words, where the upstream mixes them.
+    split: Option<Split>,
     /// How likely the tokens were whose text comes next.
     likely: Vec<Likely>,
     finish: Option<String>,
@@ -82,6 +86,14 @@ struct PlainDelta {
 }
 
 impl Reader {
+    /// `splits` for an upstream whose text begins with its thoughts.
+    pub(in crate::translate) fn new(splits: bool) -> Self {
+        Self {
+            split: splits.then(Split::default),
+            ..Self::default()
+        }
+    }
+
     /// Takes the data of one event.
     pub(in crate::translate) fn read(&mut self, data: &[u8], out: &mut Vec<Event>) {
         if self.done {
@@ -97,7 +109,7 @@ impl Reader {
         {
             self.start(out);
             if choice.index == 0 {
-                self.say(Opening::Text, choice.delta.content, out);
+                self.text(choice.delta.content, out);
             }
             return;
         }
@@ -139,6 +151,7 @@ impl Reader {
         if self.finish.is_some() {
             self.finish(out);
         } else {
+            self.end_text(out);
             self.done = true;
             out.push(Event::Fault(Fault::truncated()));
         }
@@ -156,11 +169,11 @@ impl Reader {
             self.say(Opening::Thought, thought.to_owned(), out);
         }
         match delta.get("content") {
-            Some(Value::String(text)) => self.say(Opening::Text, text.clone(), out),
+            Some(Value::String(text)) => self.text(text.clone(), out),
             Some(Value::Array(parts)) => {
                 for part in parts {
                     let text = part.get("text").and_then(Value::as_str);
-                    self.say(Opening::Text, text.unwrap_or_default().to_owned(), out);
+                    self.text(text.unwrap_or_default().to_owned(), out);
                 }
             }
             _ => {}
@@ -191,6 +204,26 @@ impl Reader {
             {
                 out.push(Event::Cite(*item, found));
             }
+        }
+    }
+
+    fn text(&mut self, text: String, out: &mut Vec<Event>) {
+        let Some(split) = self.split.as_mut().filter(|split| !split.is_over()) else {
+            self.say(Opening::Text, text, out);
+            return;
+        };
+        // Which of these tokens are words, nobody says.
+        self.likely.clear();
+        for (opening, text) in split.take(text) {
+            self.say(opening, text, out);
+        }
+    }
+
+    /// No more text comes: what may have been the beginning of a mark was none.
+    fn end_text(&mut self, out: &mut Vec<Event>) {
+        if let Some(mut split) = self.split.take() {
+            let (opening, text) = split.end();
+            self.say(opening, text, out);
         }
     }
 
@@ -239,6 +272,7 @@ impl Reader {
             // Without either, more of the last one.
             (None, None, None) if !self.calls.is_empty() && !names(piece) => self.calls.len() - 1,
             _ => {
+                self.end_text(out);
                 self.close(out);
                 let item = self.fresh();
                 let given = id;
@@ -307,6 +341,7 @@ impl Reader {
     fn finish(&mut self, out: &mut Vec<Event>) {
         self.done = true;
         self.start(out);
+        self.end_text(out);
         self.close(out);
         let has_calls = !self.calls.is_empty();
         for mut call in std::mem::take(&mut self.calls) {
@@ -404,8 +439,8 @@ fn fault(body: &Map<String, Value>) -> Option<Fault> {
         .map(Fault::read)
 }
 
-/// Reads a whole answer. Nothing where it is none.
-pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event>> {
+/// Reads a whole answer, with `splits` of an upstream whose text begins with its thoughts. Nothing where it is none.
+pub(in crate::translate) fn whole(body: &Map<String, Value>, splits: bool) -> Option<Vec<Event>> {
     if let Some(fault) = fault(body) {
         return Some(vec![Event::Fault(fault)]);
     }
@@ -419,7 +454,7 @@ pub(in crate::translate) fn whole(body: &Map<String, Value>) -> Option<Vec<Event
             .and_then(|reported| usage::openai(reported).ok().flatten()),
         started: true,
         likely: likely(choice),
-        ..Reader::default()
+        ..Reader::new(splits)
     };
     let mut out = vec![Event::Start(None)];
     let mut message = message.clone();

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::think;
 use crate::translate::{
     media,
     neutral::{
@@ -228,16 +229,16 @@ fn assistant(turn: &Turn, target: &Target<'_>) -> Value {
         }
     }
     let mut message = json!({"role": "assistant", "content": null});
-    if !texts.is_empty() {
-        message["content"] = texts.join("\n\n").into();
-    }
-    if target.traits.echoes && !(calls.is_empty() && thoughts.is_empty()) {
-        let thought = if thoughts.is_empty() {
-            " ".to_owned()
-        } else {
-            thoughts.join("\n\n")
-        };
+    let mut content = texts.join("\n\n");
+    let thought = thoughts.join("\n\n");
+    if target.traits.echoes && target.traits.splits {
+        content = think::joined(&thought, &content);
+    } else if target.traits.echoes && !(calls.is_empty() && thought.is_empty()) {
+        let thought = if thought.is_empty() { " " } else { &thought };
         message["reasoning_content"] = thought.into();
+    }
+    if !content.is_empty() {
+        message["content"] = content.into();
     }
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();

@@ -23,6 +23,11 @@ pub(super) const LIMIT_NAMES: [&str; 2] = [
     OutputLimit::MaxCompletionTokens.field(),
 ];
 
+/// Thoughts of earlier answers go back to the provider.
+const ECHOES: &str = "yes";
+/// They do not.
+const ECHOES_NOT: &str = "no";
+
 /// The form as sent.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -37,6 +42,8 @@ pub(crate) struct Entered {
     pub(super) output_limit: String,
     pub(super) no_stream_options: String,
     pub(super) auto_cache: String,
+    pub(super) split_think: String,
+    pub(super) echo_reasoning: String,
 }
 
 impl Entered {
@@ -64,6 +71,12 @@ impl Entered {
                 .unwrap_or_default(),
             no_stream_options: tick(options.quirks.no_stream_options),
             auto_cache: tick(options.quirks.auto_cache),
+            split_think: tick(options.quirks.split_think),
+            echo_reasoning: match options.quirks.echo_reasoning {
+                Some(true) => ECHOES.to_owned(),
+                Some(false) => ECHOES_NOT.to_owned(),
+                None => String::new(),
+            },
         }
     }
 
@@ -105,6 +118,12 @@ impl Entered {
                     output_limit,
                     no_stream_options: !self.no_stream_options.is_empty(),
                     auto_cache: !self.auto_cache.is_empty(),
+                    split_think: !self.split_think.is_empty(),
+                    echo_reasoning: match self.echo_reasoning.as_str() {
+                        ECHOES => Some(true),
+                        ECHOES_NOT => Some(false),
+                        _ => None,
+                    },
                 },
             }),
             _ => Err(faults),

@@ -30,6 +30,8 @@ enum Quirk {
     MaxTokens,
     /// As `MaxTokens`, and no `stream_options`.
     Plain,
+    /// As `MaxTokens`, and thoughts within the text, where they are wanted back.
+    ThinksAloud,
 }
 
 const fn known(
@@ -141,7 +143,7 @@ pub(super) static PRESETS: &[Preset] = &[
             OpenaiCompatible,
             "https://api.minimax.io/v1",
         ),
-        Quirk::MaxTokens,
+        Quirk::ThinksAloud,
     ),
     known(
         "openrouter",
@@ -188,6 +190,11 @@ impl Preset {
             Quirk::MaxTokens => limit(OutputLimit::MaxTokens),
             Quirk::Plain => Quirks {
                 no_stream_options: true,
+                ..limit(OutputLimit::MaxTokens)
+            },
+            Quirk::ThinksAloud => Quirks {
+                split_think: true,
+                echo_reasoning: Some(true),
                 ..limit(OutputLimit::MaxTokens)
             },
             Quirk::Azure => Quirks {

@@ -14,7 +14,7 @@ use outbound::{
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
     provider::{self, Endpoint},
 };
-use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 use url::Url;
 
@@ -38,16 +38,6 @@ struct Told {
     body: bytes::Bytes,
 }
 
-#[derive(Deserialize)]
-struct Listed {
-    data: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    id: String,
-}
-
 /// The names of the models that the provider lists.
 pub(crate) async fn models(
     wire: Wire<'_>,
@@ -57,17 +47,27 @@ pub(crate) async fn models(
     if !told.status.is_success() {
         return Err(explained(&told, None));
     }
-    let listed: Listed =
-        serde_json::from_slice(&told.body).map_err(|_| phrase("op-channel-test-garbage"))?;
-    let mut names: Vec<String> = listed
-        .data
-        .into_iter()
-        // Google puts its models below a folder; callers send the bare name, and so does Google take it.
-        .map(|entry| entry.id.trim_start_matches("models/").to_owned())
-        .collect();
+    let mut names = listed(&told.body).ok_or_else(|| phrase("op-channel-test-garbage"))?;
     names.sort_unstable();
     names.dedup();
     Ok(names)
+}
+
+/// The names in a list of models: under `data` or bare, of objects or of names. A row that names nothing hides no other.
+fn listed(body: &[u8]) -> Option<Vec<String>> {
+    let list: Value = serde_json::from_slice(body).ok()?;
+    let rows = list.get("data").unwrap_or(&list).as_array()?;
+    let names = rows
+        .iter()
+        .filter_map(|row| row.get("id").unwrap_or(row).as_str());
+    // Google puts its models below a folder; callers send the bare name, and so does Google take it.
+    let names = names.map(|name| name.trim_start_matches("models/"));
+    Some(
+        names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 /// Makes the smallest call there is to a model.
@@ -88,7 +88,7 @@ pub(crate) async fn call(
     if !told.status.is_success() {
         return Err(explained(&told, Some(upstream_name)));
     }
-    let answer: serde_json::Value =
+    let answer: Value =
         serde_json::from_slice(&told.body).map_err(|_| phrase("op-channel-test-garbage"))?;
     let field = match endpoint {
         Endpoint::Chat => "choices",
@@ -97,14 +97,14 @@ pub(crate) async fn call(
         Endpoint::CountTokens => "input_tokens",
         Endpoint::Embeddings | Endpoint::Models => "data",
     };
-    if answer.get(field).is_some_and(serde_json::Value::is_array) {
+    if answer.get(field).is_some_and(Value::is_array) {
         Ok(())
     } else {
         Err(phrase("op-channel-test-garbage"))
     }
 }
 
-fn smallest(channel: Kind, kind: model::Kind, name: &str) -> (Endpoint, serde_json::Value) {
+fn smallest(channel: Kind, kind: model::Kind, name: &str) -> (Endpoint, Value) {
     let messages = serde_json::json!([{ "role": "user", "content": "Say OK." }]);
     match (kind, channel) {
         (model::Kind::Embedding, _) => (
@@ -131,7 +131,7 @@ async fn ask(
     wire: Wire<'_>,
     channel: &channel::Model,
     endpoint: Endpoint,
-    body: Option<serde_json::Value>,
+    body: Option<Value>,
 ) -> Result<Told, Phrase> {
     let kind = match channel.kind {
         Kind::Openai => provider::Kind::OpenAi,
@@ -157,9 +157,14 @@ async fn ask(
         }
     }
     let secrets = secrets_of(&headers);
+    let mut url = address(&options.quirks, provider::endpoint(kind, &base, endpoint));
+    if let (provider::Kind::Anthropic, Endpoint::Models) = (kind, endpoint) {
+        // The most there may be in a page, which is twenty where nobody asks.
+        url.query_pairs_mut().append_pair("limit", "1000");
+    }
     let call = Call {
         method,
-        url: address(&options.quirks, provider::endpoint(kind, &base, endpoint)),
+        url,
         headers,
         body: body.map(|body| body.to_string().into()).unwrap_or_default(),
         header_timeout: Some(LIMIT),
@@ -269,7 +274,7 @@ fn explained(told: &Told, model: Option<&str>) -> Phrase {
 }
 
 fn detail(body: &[u8]) -> String {
-    let message = serde_json::from_slice::<serde_json::Value>(body)
+    let message = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|value| value.pointer("/error/message")?.as_str().map(str::to_owned));
     message
@@ -303,6 +308,29 @@ mod tests {
             explained(&told(500, ""), None).id(),
             "op-channel-test-status"
         );
+    }
+
+    #[test]
+    fn a_list_of_models_is_read_in_every_form_that_providers_give_it() {
+        let table: [(&str, Option<&[&str]>); 6] = [
+            (
+                r#"{"data":[{"id":"a","x":1},{"id":"models/b"}]}"#,
+                Some(&["a", "b"]),
+            ),
+            (
+                r#"{"data":[{"id":"a"},{"id":7},{"name":"c"},null,{"id":""}]}"#,
+                Some(&["a"]),
+            ),
+            (r#"[{"id":"a"},"b"]"#, Some(&["a", "b"])),
+            (r#"{"data":[]}"#, Some(&[])),
+            (r#"{"data":{"id":"a"}}"#, None),
+            ("<html>", None),
+        ];
+
+        for (body, names) in table {
+            let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            assert_eq!(listed(body.as_bytes()), names, "{body}");
+        }
     }
 
     #[test]
