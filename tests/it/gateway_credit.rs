@@ -306,3 +306,66 @@ async fn an_answer_that_outgrows_the_credits_ends_with_an_error_event_and_is_cha
     upstream.stop().await;
     gate.finish().await;
 }
+
+#[tokio::test]
+async fn an_answer_of_several_is_paid_for_until_the_last_of_them_has_ended() {
+    let gate = Gate::open().await;
+    let chunk = |index: u64, word: &str, finish: Value| {
+        let delta = json!({"content": word});
+        let choice = json!({"index": index, "delta": delta, "finish_reason": finish});
+        format!("data: {}\n\n", json!({"choices": [choice]}))
+    };
+    let report = |output: u64| {
+        let usage = json!({"prompt_tokens": 10, "completion_tokens": output});
+        format!(
+            "data: {}\n\ndata: [DONE]\n\n",
+            json!({"choices": [], "usage": usage})
+        )
+    };
+    let long = [
+        vec![
+            chunk(0, "short", Value::Null),
+            chunk(1, "long", Value::Null),
+            chunk(0, "", json!("stop")),
+        ],
+        vec![chunk(1, &"word ".repeat(100), Value::Null); 200],
+        vec![chunk(1, "", json!("stop")), report(20_002)],
+    ]
+    .concat();
+    let short = [
+        chunk(0, "a", json!("stop")),
+        chunk(1, "b", json!("stop")),
+        report(2),
+    ];
+    let stream_of = |pieces: &[String]| {
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        Answer::stream(&pieces)
+    };
+    let upstream = Upstream::start([stream_of(&long), stream_of(&short)]);
+    gate.add_model_with("several", model::Kind::Chat, 32_000, OUTPUT_NANOS)
+        .await;
+    gate.add_upstream(Kind::Openai, &upstream.base, "several")
+        .await;
+    left_with(&gate, 12_000_000).await;
+    let mut body = asking("several", 32_000);
+    body["n"] = json!(2);
+
+    let cut = stream(&gate, CHAT, &body).await;
+    gate.grant(Credits::from_nanos(CREDIT)).await;
+    let whole = stream(&gate, CHAT, &body).await;
+
+    assert!(cut.contains("credit_exhausted"), "{}", cut.len());
+    assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
+    let rows = gate.ended(2).await;
+    assert_eq!(
+        (rows[0].finish, rows[0].quality),
+        (Finish::CreditExhausted, Quality::Counted)
+    );
+    assert!(rows[0].charge.nanos() <= 12_000_000, "{}", rows[0].charge);
+    assert_eq!(
+        (rows[1].quality, rows[1].charge.nanos()),
+        (Quality::Exact, 10 * INPUT_NANOS + 2 * OUTPUT_NANOS)
+    );
+    upstream.stop().await;
+    gate.finish().await;
+}

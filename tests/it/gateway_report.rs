@@ -490,3 +490,254 @@ async fn what_had_to_be_counted_is_charged_by_the_tokenizer_with_the_factor_of_i
     upstream.stop().await;
     gate.finish().await;
 }
+
+/// Whole answers and streams of each protocol that say one word and report this.
+fn reporting(input: &Value, output: &Value) -> Vec<(channel::Kind, &'static str, bool, Answer)> {
+    let chat = json!({"prompt_tokens": input, "completion_tokens": output});
+    let other = json!({"input_tokens": input, "output_tokens": output});
+    let told = json!({"role": "assistant", "content": "word"});
+    let item = json!({"type": "message", "content": [{"type": "output_text", "text": "word"}]});
+    let done = json!({"id": "r", "status": "completed", "output": [item], "usage": other});
+    let block = json!({"type": "text", "text": "word"});
+    vec![
+        (
+            channel::Kind::Openai,
+            CHAT,
+            false,
+            Answer::json(
+                200,
+                &json!({"choices": [{"message": told, "finish_reason": "stop"}], "usage": chat}),
+            ),
+        ),
+        (
+            channel::Kind::Openai,
+            CHAT,
+            true,
+            events(&[
+                chunk(&json!({"content": "word"}), &json!("stop")),
+                json!({"choices": [], "usage": chat}),
+            ]),
+        ),
+        (
+            channel::Kind::Openai,
+            RESPONSES,
+            false,
+            Answer::json(200, &done),
+        ),
+        (
+            channel::Kind::Openai,
+            RESPONSES,
+            true,
+            events(&[json!({"type": "response.completed", "response": done})]),
+        ),
+        (
+            channel::Kind::Anthropic,
+            MESSAGES,
+            false,
+            Answer::json(
+                200,
+                &json!({"content": [block], "stop_reason": "end_turn", "usage": other}),
+            ),
+        ),
+        (
+            channel::Kind::Anthropic,
+            MESSAGES,
+            true,
+            events(&message(&other, &other)),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn no_prompt_takes_no_tokens_and_no_words_do_so_it_is_counted_where_a_report_says_it() {
+    let gate = Gate::open().await;
+    let table = [
+        (json!(0), json!(5)),
+        (json!(40), json!(0)),
+        (json!(0), json!(0)),
+        (json!(null), json!(null)),
+    ];
+
+    let mut calls = 0;
+    for (input, output) in table {
+        for (kind, path, streamed, answer) in reporting(&input, &output) {
+            calls += 1;
+            let upstream = Upstream::start([answer]);
+            let model = format!("model-{calls}");
+            gate.add_upstream(kind, &upstream.base, &model).await;
+            let mut body = asking(&model, 50);
+            body["stream"] = streamed.into();
+
+            said(&gate, path, &body).await;
+
+            let row = gate.ended(calls).await.pop().expect("a row");
+            let at = format!("{path} {streamed} {input} {output} {row:?}");
+            assert_eq!(row.quality, Quality::Counted, "{at}");
+            match input.as_i64() {
+                Some(40) => assert_eq!(row.input_tokens, 40, "{at}"),
+                _ => assert!((4..40).contains(&row.input_tokens), "{at}"),
+            }
+            match output.as_i64() {
+                Some(5) => assert_eq!(row.output_tokens, 5, "{at}"),
+                _ => assert!((1..4).contains(&row.output_tokens), "{at}"),
+            }
+            let charge = row.input_tokens * INPUT_NANOS + row.output_tokens * OUTPUT_NANOS;
+            assert_eq!(row.charge.nanos(), charge, "{at}");
+            upstream.stop().await;
+        }
+    }
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn a_report_in_the_middle_is_not_the_last_word() {
+    let gate = Gate::open().await;
+    let used = |output: u64| json!({"prompt_tokens": 40, "completion_tokens": output});
+    let with = |word: &str, finish: &Value, output: u64| {
+        let mut chunk = chunk(&json!({"content": word}), finish);
+        chunk["usage"] = used(output);
+        chunk
+    };
+    let words = " seven more words than it has told";
+    let table = [
+        // At its beginning, and then no more.
+        (
+            vec![
+                with("one", &Value::Null, 1),
+                chunk(&json!({"content": words}), &json!("stop")),
+            ],
+            Quality::Counted,
+            8,
+        ),
+        // With each part, the last too.
+        (
+            vec![with("one", &Value::Null, 1), with(words, &json!("stop"), 9)],
+            Quality::Exact,
+            9,
+        ),
+        // Told before, and not known any more at the end.
+        (
+            vec![
+                with("one", &Value::Null, 300),
+                json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+                       "usage": {"prompt_tokens": 0, "completion_tokens": 300}}),
+                json!({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 0}}),
+            ],
+            Quality::Exact,
+            300,
+        ),
+        // Before the reason to stop, which brings nothing else.
+        (
+            vec![
+                with("one", &Value::Null, 3),
+                chunk(&json!({"content": ""}), &json!("stop")),
+            ],
+            Quality::Exact,
+            3,
+        ),
+    ];
+    let script = table.iter().map(|(chunks, ..)| events(chunks));
+    let upstream = Upstream::start(script);
+    gate.add_upstream(channel::Kind::Openai, &upstream.base, "real")
+        .await;
+
+    for ((chunks, quality, output), number) in table.iter().zip(1_u64..) {
+        said(&gate, CHAT, &asking("real", 50)).await;
+
+        let row = gate.ended(number).await.pop().expect("a row");
+        assert_eq!(
+            (row.quality, row.input_tokens, row.output_tokens),
+            (*quality, 40, *output),
+            "{chunks:?}"
+        );
+    }
+    upstream.stop().await;
+    gate.finish().await;
+}
+
+/// An answer that searches and reads before it says three words, event by event.
+fn researched() -> Vec<Value> {
+    let sealed = "EqgfCioIARgBIiQ3YTAwMjY1Mi1mZjM5".repeat(1_000);
+    let page = "A page that the model has read and not written. ".repeat(1_000);
+    let block = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let delta = |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let found = json!({"type": "web_search_result", "url": "https://a.example", "title": "A", "encrypted_content": sealed});
+    let read = json!({"type": "web_fetch_result", "url": "https://a.example",
+        "content": {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": page}}});
+    let cited = json!({"type": "web_search_result_location", "url": "https://a.example", "title": "A",
+        "encrypted_index": sealed, "cited_text": page});
+    vec![
+        json!({"type": "message_start", "message": {"id": "m", "role": "assistant", "content": [],
+            "usage": {"input_tokens": 10, "output_tokens": 1}}}),
+        block(
+            0,
+            json!({"type": "thinking", "thinking": "", "signature": ""}),
+        ),
+        delta(0, json!({"type": "thinking_delta", "thinking": "hm"})),
+        delta(0, json!({"type": "signature_delta", "signature": sealed})),
+        block(
+            1,
+            json!({"type": "web_search_tool_result", "tool_use_id": "s", "content": [found]}),
+        ),
+        block(
+            2,
+            json!({"type": "web_fetch_tool_result", "tool_use_id": "f", "content": read}),
+        ),
+        block(3, json!({"type": "text", "text": ""})),
+        delta(3, json!({"type": "citations_delta", "citation": cited})),
+        delta(3, json!({"type": "text_delta", "text": "word word word"})),
+        json!({"type": "content_block_stop", "index": 3}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 40}}),
+        json!({"type": "message_stop"}),
+    ]
+}
+
+#[tokio::test]
+async fn what_a_model_has_read_and_what_is_sealed_are_no_words_of_its_own() {
+    let gate = Gate::open().await;
+    let whole = researched();
+    let cut = whole.get(..9).expect("events");
+    let content: Vec<Value> = whole
+        .iter()
+        .filter_map(|event| event.get("content_block"))
+        .cloned()
+        .chain([
+            json!({"type": "thinking", "thinking": "hm", "signature": "EqgfCioIARgB".repeat(900)}),
+        ])
+        .collect();
+    let unreported = json!({"type": "message", "content": content, "stop_reason": "end_turn"});
+    let upstream = Upstream::start([events(&whole), events(cut), Answer::json(200, &unreported)]);
+    gate.add_model_with("real", entity::model::Kind::Chat, 32_000, OUTPUT_NANOS)
+        .await;
+    gate.add_upstream(channel::Kind::Anthropic, &upstream.base, "real")
+        .await;
+    gate.spend_all().await;
+    gate.grant(entity::Credits::from_nanos(25_000_000)).await;
+
+    let text = said(&gate, MESSAGES, &asking("real", 32_000)).await;
+    assert!(
+        text.ends_with("{\"type\":\"message_stop\"}\n\n"),
+        "{}",
+        text.len()
+    );
+    said(&gate, MESSAGES, &asking("real", 32_000)).await;
+    let mut body = asking("real", 5_000);
+    body["stream"] = false.into();
+    said(&gate, MESSAGES, &body).await;
+
+    let rows = gate.ended(3).await;
+    assert_eq!(
+        (rows[0].finish, rows[0].quality, rows[0].output_tokens),
+        (Finish::Complete, Quality::Exact, 40)
+    );
+    assert_eq!(
+        (rows[1].finish, rows[1].quality, rows[1].output_tokens),
+        (Finish::UpstreamCut, Quality::Counted, 4)
+    );
+    assert_eq!(
+        (rows[2].quality, rows[2].output_tokens),
+        (Quality::Counted, 1)
+    );
+    upstream.stop().await;
+    gate.finish().await;
+}

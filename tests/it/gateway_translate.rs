@@ -4,6 +4,7 @@
 mod form;
 mod halves;
 mod pause;
+mod pause_bill;
 mod refusal;
 mod strict;
 mod thought;

@@ -142,6 +142,44 @@ async fn a_dropped_hold_ends_by_its_last_checkpoint_and_for_nothing_if_it_never_
 }
 
 #[tokio::test]
+async fn a_fault_of_ours_costs_nothing_before_anything_was_handed_on() {
+    let (books, payer) = Books::with_payer(100).await;
+    let mut ids = Vec::new();
+    for delivered in [false, true] {
+        let mut hold = books
+            .lanes
+            .hold(books.order(&payer, 20))
+            .await
+            .expect("held");
+        ids.push(hold.id());
+        let call = tokio::spawn(async move {
+            hold.left(nanos(5), Tokens::default());
+            if delivered {
+                hold.checkpoint(nanos(7), Tokens::default());
+            }
+            panic!("a fault of ours");
+        });
+        call.await.expect_err("it panics");
+    }
+    books.lanes.drain().await;
+
+    let ended = usage::Entity::of(payer.tenant)
+        .all(books.db.read())
+        .await
+        .expect("usage");
+    let of = |id| ended.iter().find(|row| row.id == id).expect("ended");
+    let (outcome, finish) = (of(ids[0]).outcome, of(ids[0]).finish);
+    assert_eq!(
+        (outcome, finish, of(ids[0]).charge),
+        (usage::Outcome::Voided, usage::Finish::Lost, nanos(0))
+    );
+    assert_eq!(of(ids[1]).outcome, usage::Outcome::Settled);
+    assert_eq!(of(ids[1]).charge, nanos(7));
+    assert_eq!(books.balance(&payer).await.available, nanos(93));
+    books.close().await;
+}
+
+#[tokio::test]
 async fn everything_held_has_an_end_and_the_sweeper_keeps_it() {
     let (books, payer) = Books::with_payer(100).await;
     let mut lost = books

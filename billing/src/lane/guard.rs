@@ -12,7 +12,8 @@ use entity::{ChannelId, Credits, HoldId, ModelId, TenantId, Timestamp, usage};
 use std::{sync::Arc, time::Duration};
 
 /// Credits that are durably held for one call. It ends by [`Hold::settle`] or [`Hold::void`]; dropped, it
-/// settles by its last checkpoint, or voids itself when the call never left. So no path leaks it.
+/// settles by its last checkpoint, or voids itself when the call never left, or a fault of ours ends it before anything was
+/// handed on. So no path leaks it.
 #[must_use = "a hold that is dropped ends by its last checkpoint"]
 #[derive(Debug)]
 pub struct Hold {
@@ -26,6 +27,8 @@ pub struct Hold {
     dispatched_at: Option<Timestamp>,
     charge: Credits,
     tokens: Tokens,
+    /// What was noted was handed on to the client.
+    delivered: bool,
     ended: bool,
 }
 
@@ -42,6 +45,7 @@ impl Hold {
             dispatched_at: None,
             charge: Credits::ZERO,
             tokens: Tokens::default(),
+            delivered: false,
             ended: false,
         }
     }
@@ -123,6 +127,12 @@ impl Hold {
     /// Notes what the call has cost and used so far, and keeps the hold alive for another time to live. Counts
     /// as a dispatch.
     pub fn checkpoint(&mut self, charge: Credits, tokens: Tokens) {
+        self.delivered |= charge.is_positive();
+        self.left(charge, tokens);
+    }
+
+    /// As [`Hold::checkpoint`], for a call of which nothing was handed on yet: what it costs if it is lost with its process.
+    pub fn left(&mut self, charge: Credits, tokens: Tokens) {
         let now = self.lanes.now();
         self.dispatched_at = self.dispatched_at.or(Some(now));
         // What was counted later may be less: then the first count stands.
@@ -162,9 +172,12 @@ impl Hold {
     /// How the hold ends when nobody says: by what was noted last.
     fn last_words(&self) -> Ending {
         let now = self.lanes.now();
+        let void = |reason| Ending::Void { reason, now };
         if self.dispatched_at.is_none() {
-            let reason = usage::Finish::ClientGone;
-            return Ending::Void { reason, now };
+            return void(usage::Finish::ClientGone);
+        }
+        if !self.delivered && std::thread::panicking() {
+            return void(usage::Finish::Lost);
         }
         Ending::Settle(Arc::new(Settlement {
             tokens: self.tokens,

@@ -11,7 +11,7 @@ use super::{
     Call,
     attempt::{Failed, Opened, Outcome, Reply},
     cooldown::Severity,
-    cover,
+    cover::Backing,
     events::{Events, whole},
     foreign::Crossing,
     pause::continued,
@@ -32,7 +32,7 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a stream may be silent.
 pub(super) fn patience(config: &Config, tap: &Tap) -> Duration {
-    if tap.finished() {
+    if tap.seems_finished() {
         LAST_WORDS_WITHIN.min(config.idle)
     } else {
         config.idle
@@ -58,7 +58,7 @@ pub(super) async fn open(
         },
         None => Opened {
             events,
-            tap: Tap::new(call.protocol),
+            tap: Tap::new(call.protocol).awaiting(call.reading.choices),
             first: Vec::new(),
             secrets,
         },
@@ -97,67 +97,73 @@ pub(super) async fn collect(
     call: &Call,
     crossing: &Crossing,
     reply: Reply,
+    (backing, heard): (&Backing<'_>, &mut Option<Box<Tap>>),
 ) -> Outcome {
     let config = &gateway.inner.config;
     let mut events = Events::new(reply.body)
         .pausing(reply.pauses)
         .collected(&crossing.translation, &gateway.inner.memory);
-    let mut tap = Tap::new(crossing.upstream);
+    let tap = heard.insert(Box::new(Tap::new(crossing.upstream)));
     let reading = async {
         // One timer, set anew when it rings and not at each event.
         let mut silence = std::pin::pin!(sleep(config.idle));
-        let mut heard = Instant::now();
+        let mut last = Instant::now();
         loop {
             let frame = tokio::select! {
                 biased;
                 next = events.next() => match next? {
                     Some(frame) => frame,
                     None if let Some(pause) = events.paused() => {
-                        events.go_on(cover::more(call, pause).map(|more| more.output));
-                        heard = Instant::now();
+                        let more = backing.more(call, pause).await;
+                        if events.go_on(more) {
+                            tap.goes_on(&pause.on_its_way());
+                        }
+                        last = Instant::now();
                         continue;
                     }
                     None => return Err("the answer ended early".to_owned()),
                 },
                 () = &mut silence => {
-                    if heard.elapsed() >= patience(config, &tap) {
+                    if last.elapsed() >= patience(config, tap) {
                         if !tap.finished() {
                             return Err("the upstream went silent".to_owned());
                         }
                         events.stop_waiting();
                     }
-                    silence.as_mut().reset(heard + config.idle);
+                    silence.as_mut().reset(last + config.idle);
                     continue;
                 }
             };
-            heard = Instant::now();
+            last = Instant::now();
             let seen = tap.see(&frame);
             if tap.finished() {
-                silence.as_mut().reset(heard + patience(config, &tap));
+                silence.as_mut().reset(last + patience(config, tap));
             }
             match seen {
                 Seen::Idle | Seen::Opening | Seen::Content | Seen::UsageOnly => {}
-                Seen::End => return Ok(frame.raw),
+                Seen::End => {
+                    events.account(tap, false);
+                    return Ok(frame.raw);
+                }
                 Seen::Failure(failure) => return Err(wording(&failure)),
                 Seen::Garbage => return Err("an event is not in the protocol".to_owned()),
             }
         }
     };
-    match timeout(config.whole_answer, reading).await {
-        Ok(Ok(body)) if !body.is_empty() => Outcome::Whole {
-            body,
-            tap: Box::new(tap),
-        },
-        Ok(Ok(_)) => Outcome::Failed(passing("the answer is too large".to_owned())),
-        Ok(Err(why)) => Outcome::Failed(Failed {
-            used: used(call, &tap),
-            ..passing(why)
-        }),
-        Err(_) => Outcome::Failed(Failed {
-            used: used(call, &tap),
-            ..passing("no whole answer in time".to_owned())
-        }),
-    }
+    let why = match timeout(config.whole_answer, reading).await {
+        Ok(Ok(body)) if body.is_empty() => "the answer is too large".to_owned(),
+        Ok(Ok(body)) => {
+            let fresh = Box::new(Tap::new(crossing.upstream));
+            let tap = std::mem::replace(tap, fresh);
+            return Outcome::Whole { body, tap };
+        }
+        Ok(Err(why)) => why,
+        Err(_) => "no whole answer in time".to_owned(),
+    };
+    Outcome::Failed(Failed {
+        used: used(call, tap),
+        ..passing(why)
+    })
 }
 
 /// What a stream that failed had used, as far as its upstream said so.
@@ -171,6 +177,7 @@ pub(super) async fn read_whole(
     call: &Call,
     crossing: Option<&Crossing>,
     reply: Reply,
+    (backing, heard): (&Backing<'_>, &mut Option<Box<Tap>>),
 ) -> Outcome {
     let config = &gateway.inner.config;
     let body = match timeout(config.whole_answer, whole(reply.body, config.idle)).await {
@@ -178,12 +185,16 @@ pub(super) async fn read_whole(
         Ok(Err(error)) => return Outcome::Failed(unsent(&error)),
         Err(_) => return Outcome::Failed(passing("no whole answer in time".to_owned())),
     };
-    let body = match reply.pauses {
-        Some(pauses) => continued(config, call, pauses, body).await,
+    let mut pauses = reply.pauses;
+    let body = match &mut pauses {
+        Some(pauses) => continued(config, call, pauses, (body, backing, heard)).await,
         None => body,
     };
     let mut tap = Tap::new(crossing.map_or(call.protocol, |crossing| crossing.upstream));
     let seen = tap.see_whole(&body);
+    if let Some(pauses) = pauses {
+        pauses.account(&mut tap, false);
+    }
     let body = match crossing {
         Some(crossing) if seen == Seen::End => match crossing.translation.whole(&body) {
             Some(Ok((translated, kept))) => {

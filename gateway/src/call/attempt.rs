@@ -15,8 +15,8 @@ use super::{
     Call,
     answer::{collect, open, read_whole, unsent},
     apart,
-    client::Client,
     cooldown::Severity,
+    cover::Backing,
     events::Events,
     fault::{Refused, refused},
     foreign::{self, Crossing, Without},
@@ -46,8 +46,8 @@ pub(super) enum Outcome {
     CallerFault(Refusal),
     /// This channel did not work; another may.
     Failed(Failed),
-    /// The client went, or the process ends.
-    Abandoned,
+    /// The client went, or the process ends. With what had come of an answer that was put together here.
+    Abandoned(Option<Box<Tap>>),
 }
 
 /// A stream that has begun.
@@ -90,23 +90,25 @@ pub(super) struct Reply {
 pub(super) async fn attempt(
     gateway: &Gateway,
     call: &Call,
-    channel: &Channel,
-    credential: Option<&Credential>,
-    client: &Client,
+    (channel, credential): (&Channel, Option<&Credential>),
+    backing: &Backing<'_>,
 ) -> Outcome {
+    let mut heard = None;
+    let behind = (backing, &mut heard);
     let outcome = tokio::select! {
         biased;
-        outcome = ask(gateway, call, (channel, credential), client) => outcome,
-        () = client.gone_for(call.drain) => Outcome::Abandoned,
-        () = gateway.inner.stopping.cancelled() => Outcome::Abandoned,
+        outcome = ask(gateway, call, (channel, credential), behind) => Some(outcome),
+        () = backing.client.gone_for(call.drain) => None,
+        () = gateway.inner.stopping.cancelled() => None,
     };
     match outcome {
         // Operators read these words, and they are stored.
-        Outcome::Failed(failed) => Outcome::Failed(Failed {
+        Some(Outcome::Failed(failed)) => Outcome::Failed(Failed {
             why: Secrets::of(credential).clean_text(&failed.why),
             ..failed
         }),
-        other => other,
+        Some(other) => other,
+        None => Outcome::Abandoned(heard),
     }
 }
 
@@ -114,7 +116,7 @@ async fn ask(
     gateway: &Gateway,
     call: &Call,
     (channel, credential): (&Channel, Option<&Credential>),
-    client: &Client,
+    (backing, heard): (&Backing<'_>, &mut Option<Box<Tap>>),
 ) -> Outcome {
     let upstream_model = channel
         .models
@@ -126,7 +128,8 @@ async fn ask(
         let dropped = crossing
             .as_ref()
             .map(|crossing| crossing.dropped.as_slice());
-        client.note_dropped(dropped.unwrap_or_default());
+        let dropped = dropped.unwrap_or_default();
+        backing.client.note_dropped(dropped);
         let body = match &crossing {
             Some(crossing) => crossing.body.clone(),
             None => native(call, upstream_model),
@@ -142,11 +145,12 @@ async fn ask(
                 let secrets = Secrets::of(credential);
                 open(gateway, call, crossing.as_ref(), reply, secrets).await
             } else {
+                let behind = (backing, heard);
                 match &crossing {
                     Some(crossing) if reply.streams => {
-                        collect(gateway, call, crossing, reply).await
+                        collect(gateway, call, crossing, reply, behind).await
                     }
-                    crossing => read_whole(gateway, call, crossing.as_ref(), reply).await,
+                    crossing => read_whole(gateway, call, crossing.as_ref(), reply, behind).await,
                 }
             };
         }

@@ -6,21 +6,24 @@ use std::{sync::Arc, time::Duration};
 use billing::{
     admission::ExtendRefusal,
     lane::Hold,
-    rating::{Upper, affordable_output, bound_ceil, charge_ceil, expected_ceil},
+    rating::{Tokens, Upper, affordable_output, bound_ceil, charge_ceil, expected_ceil},
 };
 use bytes::Bytes;
 use entity::{Credits, Protocol};
 use outbound::provider;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
-use super::{Call, pause::Pause, refusal::minute};
+use super::{Call, client::Client, pause::Pause, refusal::minute, settle::bill};
 use crate::{
     catalog::Upstream,
     error::{Code, Refusal},
     wire::{
         reading::{self, BadRequest},
-        tap::Tap,
+        tap::{Metered, Tap},
     },
 };
 
@@ -94,6 +97,8 @@ pub(super) struct More {
     pub(super) output: u64,
     /// What the call will have cost by the time that answer has begun.
     pub(super) cost: Credits,
+    /// What it will have cost at most when that answer is whole.
+    whole: Credits,
 }
 
 /// Whether a paused turn can be sent again within the most that the call may cost.
@@ -121,7 +126,52 @@ pub(super) fn more(call: &Call, pause: Pause) -> Option<More> {
     let left = call.bound.checked_sub(cost)?.checked_add(input)?;
     let output = affordable_output(price, pause.next_input, left, ppm)?
         .min(call.output_limit.saturating_sub(pause.used.output));
-    (output >= LEAST_MORE).then_some(More { output, cost })
+    let all = bound_ceil(price, &Upper { output, ..next }, ppm).ok()?;
+    let whole = spent.checked_add(all)?.min(call.bound);
+    (output >= LEAST_MORE).then_some(More {
+        output,
+        cost,
+        whole,
+    })
+}
+
+/// What stands behind a try at a channel: who waits for the answer, and what is held for it.
+pub(super) struct Backing<'a> {
+    pub(super) client: &'a Client,
+    hold: Mutex<&'a mut Hold>,
+}
+
+impl<'a> Backing<'a> {
+    pub(super) fn new(client: &'a Client, hold: &'a mut Hold) -> Self {
+        Self {
+            client,
+            hold: Mutex::new(hold),
+        }
+    }
+
+    /// Says that the call is alive. A hold that just grows needs nobody to say so.
+    pub(super) fn is_alive(&self) {
+        if let Ok(mut hold) = self.hold.try_lock() {
+            hold.checkpoint(Credits::ZERO, Tokens::default());
+        }
+    }
+
+    /// The output tokens for which a paused turn is sent again; none where nobody waits for it, or it is not paid for. All
+    /// that it can cost has to be held: what nobody sees come is not held for as it comes.
+    pub(super) async fn more(&self, call: &Call, pause: Pause) -> Option<u64> {
+        let more = more(call, pause).filter(|_| !self.client.is_gone())?;
+        let mut hold = self.hold.lock().await;
+        if !Cover::new().reaches(call, &mut hold, more.whole).await {
+            return None;
+        }
+        let spent = Metered {
+            tokens: pause.used,
+            exact: false,
+        };
+        let spent = bill(call, &spent, hold.amount());
+        hold.left(spent.charge, spent.tokens);
+        Some(more.output)
+    }
 }
 
 /// Keeps a stream within what is held for it.

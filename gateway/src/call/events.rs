@@ -17,6 +17,7 @@ use crate::{
     wire::{
         gather::Gathered,
         sse::{Frame, Splitter},
+        tap::Tap,
     },
 };
 
@@ -115,14 +116,22 @@ impl Events {
         self.again.is_none().then(|| pauses.pause())
     }
 
-    /// Sends a paused turn again, for so many tokens of output; or ends the answer where it stands.
-    pub(super) fn go_on(&mut self, output: Option<u64>) {
+    /// Sends a paused turn again, for so many tokens of output; or ends the answer where it stands. Says which.
+    pub(super) fn go_on(&mut self, output: Option<u64>) -> bool {
         let pauses = self.pauses.as_mut();
         let again = pauses.and_then(|pauses| pauses.resend(output?));
         if again.is_none() {
             self.give_up();
         }
         self.again = again;
+        self.again.is_some()
+    }
+
+    /// Tells the meter of an answer that is over what only several requests for it make known.
+    pub(super) fn account(&self, tap: &mut Tap, abandoned: bool) {
+        if let Some(pauses) = &self.pauses {
+            pauses.account(tap, abandoned);
+        }
     }
 
     fn give_up(&mut self) {

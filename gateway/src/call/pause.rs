@@ -9,10 +9,16 @@ use outbound::BodyStream;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::{Call, cover, events::whole};
+use super::{Call, cover::Backing, events::whole};
 use crate::{
     gateway::{Config, Gateway},
-    wire::{sse::Frame, usage::MessagesUsage},
+    wire::{
+        size,
+        sse::Frame,
+        tap::Tap,
+        text::by_letters,
+        usage::{Anomaly, MessagesUsage},
+    },
 };
 
 /// How often a turn is sent again at most.
@@ -28,14 +34,18 @@ pub(super) struct Pauses {
     /// The answer so far, as it has to be sent back; none where it cannot be.
     content: Option<Vec<Value>>,
     /// Blocks of the request under way that are not complete, by their number, with the arguments of calls.
-    open: Vec<(u64, Value, String)>,
+    open: Vec<(u64, Map<String, Value>, String)>,
     weight: usize,
     /// What the requests before this one used.
     before: Tokens,
     now: MessagesUsage,
+    /// Input tokens of the request under way, about; none of the first, which the meter counts itself.
+    next_input: u64,
     resends: usize,
-    /// A report that cannot be: it is the meter's to judge, so it passes as it is, and nothing is sent again.
-    doubtful: bool,
+    /// Nothing of the answer to what was sent last has come yet.
+    unheard: bool,
+    /// What cannot be in a report. Nothing is sent again after it.
+    anomaly: Option<Anomaly>,
     /// The event that paused the answer.
     last: Option<(Frame, Map<String, Value>)>,
 }
@@ -49,6 +59,16 @@ pub(super) struct Pause {
     pub(super) next_input: u64,
 }
 
+impl Pause {
+    /// What is used once the next request has left: its upstream has taken its input by then.
+    pub(super) fn on_its_way(&self) -> Tokens {
+        Tokens {
+            input: self.used.input.saturating_add(self.next_input),
+            ..self.used
+        }
+    }
+}
+
 impl Pauses {
     /// Watches the answer to a request.
     pub(super) fn new(gateway: Gateway, order: outbound::Call) -> Self {
@@ -60,8 +80,10 @@ impl Pauses {
             weight: 0,
             before: Tokens::default(),
             now: MessagesUsage::default(),
+            next_input: 0,
             resends: 0,
-            doubtful: false,
+            unheard: false,
+            anomaly: None,
             last: None,
         }
     }
@@ -71,8 +93,12 @@ impl Pauses {
         let Ok(Value::Object(mut event)) = serde_json::from_slice(&frame.data) else {
             return Some(frame);
         };
-        let kind = event.get("type").and_then(Value::as_str);
-        match kind.unwrap_or_default() {
+        let kind = event
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        self.unheard &= matches!(kind, "ping" | "error");
+        match kind {
             "message_start" => {
                 self.report(
                     event
@@ -82,12 +108,9 @@ impl Pauses {
                 if self.resends == 0 {
                     return Some(frame);
                 }
-                let message = event.get_mut("message").map(Value::take);
-                let usage =
-                    message.and_then(|mut message| message.get_mut("usage").map(Value::take));
                 // To its reader the answer has begun already.
                 let told = json!({"type": "message_delta", "delta": {"stop_reason": null},
-                                  "usage": self.told(usage)});
+                                  "usage": report_of(&self.used())});
                 Some(with_data(frame, &told))
             }
             "content_block_start" | "content_block_delta" | "content_block_stop" => {
@@ -110,8 +133,7 @@ impl Pauses {
                 if self.resends == 0 {
                     return Some(frame);
                 }
-                let usage = event.get_mut("usage").map(Value::take);
-                event.insert("usage".to_owned(), self.told(usage));
+                event.insert("usage".to_owned(), report_of(&self.used()));
                 Some(with_data(frame, &Value::Object(event)))
             }
             _ => Some(frame),
@@ -120,6 +142,7 @@ impl Pauses {
 
     /// Watches a whole answer; says whether it is paused.
     pub(super) fn see_whole(&mut self, body: &Map<String, Value>) -> bool {
+        self.unheard = false;
         self.now = MessagesUsage::default();
         self.report(body.get("usage"));
         let blocks = body.get("content").and_then(Value::as_array);
@@ -138,12 +161,34 @@ impl Pauses {
         if self.before == Tokens::default() {
             return body;
         }
-        let usage = last.get_mut("usage").map(Value::take);
-        last.insert("usage".to_owned(), self.told(usage));
+        let mut used = self.used();
+        if !self.is_told() && used.output == self.before.output {
+            let said = last.get("content").map(Value::to_string);
+            size::string_values(said.unwrap_or_default().as_bytes(), |text| {
+                used.output = used.output.saturating_add(by_letters(text));
+            });
+        }
+        last.insert("usage".to_owned(), report_of(&used));
         if let Some(content) = &self.content {
             last.insert("content".to_owned(), content.clone().into());
         }
         Value::Object(last).to_string().into()
+    }
+
+    /// Tells the meter of an answer that is over what its report alone does not: whether a number is missing in the sum or
+    /// cannot be, and that the last request came to nothing where nothing of its answer has come. One that was left at work
+    /// has taken its input all the same.
+    pub(super) fn account(&self, tap: &mut Tap, abandoned: bool) {
+        if self.resends == 0 {
+            return;
+        }
+        if self.unheard && !abandoned {
+            let told = self.has_input();
+            tap.goes_on(&if told { self.used() } else { self.before });
+        }
+        if self.anomaly.is_some() || !self.is_told() {
+            tap.lacks(self.anomaly);
+        }
     }
 
     /// Where a paused answer stands.
@@ -168,6 +213,7 @@ impl Pauses {
         let Some((frame, mut event)) = self.last.take() else {
             return Vec::new();
         };
+        self.unheard = false;
         if self.resends > 0 {
             event.insert("usage".to_owned(), report_of(&self.used()));
         }
@@ -189,7 +235,9 @@ impl Pauses {
         body.get_mut("messages")?.as_array_mut()?.push(said);
         let limit = body["max_tokens"].as_u64().unwrap_or(output);
         body["max_tokens"] = limit.min(output).into();
+        self.next_input = self.pause().next_input;
         self.resends += 1;
+        self.unheard = true;
         let mut call = self.order.clone();
         call.body = body.to_string().into();
         let gateway = self.gateway.clone();
@@ -216,26 +264,35 @@ impl Pauses {
     fn can_go_on(&self) -> bool {
         let said = self.content.as_ref();
         self.resends < MOST_RESENDS
-            && !self.doubtful
+            && self.anomaly.is_none()
+            && self.is_told()
             && said.is_some_and(|content| !content.is_empty())
     }
 
+    /// Whether the request under way has said what it used. Who does not know may say so by a zero.
+    fn is_told(&self) -> bool {
+        self.has_input() && self.now.tokens().is_some_and(|tokens| tokens.output > 0)
+    }
+
+    fn has_input(&self) -> bool {
+        let prompt = self.now.tokens().map(|tokens| tokens.prompt() != Some(0));
+        self.now.has_input() && prompt == Some(true)
+    }
+
     fn report(&mut self, usage: Option<&Value>) {
-        if let Some(usage) = usage.filter(|usage| usage.is_object()) {
-            self.doubtful |= self.now.merge(usage).is_err();
+        if let Some(usage) = usage.filter(|usage| usage.is_object())
+            && let Err(anomaly) = self.now.merge(usage)
+        {
+            self.anomaly.get_or_insert(anomaly);
         }
     }
 
-    /// What all requests used, or what this one says it did where that cannot be.
-    fn told(&self, usage: Option<Value>) -> Value {
-        match usage {
-            Some(usage) if self.doubtful => usage,
-            _ => report_of(&self.used()),
-        }
-    }
-
+    /// What all requests used, as far as it is known.
     fn used(&self) -> Tokens {
-        let (one, other) = (self.before, self.now.tokens().unwrap_or_default());
+        let (one, mut other) = (self.before, self.now.tokens().unwrap_or_default());
+        if !self.has_input() {
+            other.input = self.next_input;
+        }
         Tokens {
             input: one.input.saturating_add(other.input),
             cache_read: one.cache_read.saturating_add(other.cache_read),
@@ -257,7 +314,10 @@ impl Pauses {
         }
         let index = event.get("index").and_then(Value::as_u64).unwrap_or(0);
         if let Some(block) = event.get("content_block") {
-            self.open.push((index, block.clone(), String::new()));
+            match block.as_object() {
+                Some(block) => self.open.push((index, block.clone(), String::new())),
+                None => self.content = None,
+            }
             return;
         }
         let Some(place) = self.open.iter().rposition(|(known, ..)| *known == index) else {
@@ -267,11 +327,11 @@ impl Pauses {
             let (_, mut block, args) = self.open.swap_remove(place);
             if !args.is_empty() {
                 match serde_json::from_str(&args) {
-                    Ok(input) => block["input"] = input,
+                    Ok(input) => drop(block.insert("input".to_owned(), input)),
                     Err(_) => self.content = None,
                 }
             }
-            self.complete(block);
+            self.complete(block.into());
             return;
         };
         let grown = self
@@ -297,23 +357,30 @@ impl Pauses {
     }
 }
 
-/// A whole answer that its upstream paused, with what came of sending it again.
+/// A whole answer that its upstream paused, with what came of sending it again. What was used is in `heard` as long as more
+/// of it is waited for.
 pub(super) async fn continued(
     config: &Config,
     call: &Call,
-    mut pauses: Pauses,
-    first: Bytes,
+    pauses: &mut Pauses,
+    (first, backing, heard): (Bytes, &Backing<'_>, &mut Option<Box<Tap>>),
 ) -> Bytes {
     let mut body = first;
     loop {
         let Ok(answer) = serde_json::from_slice(&body) else {
             return body;
         };
-        let paused = pauses.see_whole(&answer);
-        let more = cover::more(call, pauses.pause()).filter(|_| paused);
-        let Some(again) = more.and_then(|more| pauses.resend(more.output)) else {
+        if !pauses.see_whole(&answer) {
+            return pauses.merged(body, answer);
+        }
+        let pause = pauses.pause();
+        let more = backing.more(call, pause).await;
+        let Some(again) = more.and_then(|more| pauses.resend(more)) else {
             return pauses.merged(body, answer);
         };
+        heard
+            .get_or_insert_with(|| Box::new(Tap::new(Protocol::Messages)))
+            .goes_on(&pause.on_its_way());
         let next = timeout(config.whole_answer, async {
             let body = whole(again.await?, config.idle).await;
             body.map_err(|error| error.to_string())
@@ -343,7 +410,7 @@ fn is_message(body: &[u8]) -> bool {
 }
 
 /// Adds to a block; whether it is known how.
-fn grow(block: &mut Value, args: &mut String, delta: &Value) -> bool {
+fn grow(block: &mut Map<String, Value>, args: &mut String, delta: &Value) -> bool {
     let more = |name: &str| delta.get(name).and_then(Value::as_str).unwrap_or_default();
     let field = match more("type") {
         "text_delta" => "text",
@@ -357,14 +424,16 @@ fn grow(block: &mut Value, args: &mut String, delta: &Value) -> bool {
             let citation = delta.get("citation").cloned().unwrap_or_default();
             match block.get_mut("citations").and_then(Value::as_array_mut) {
                 Some(citations) => citations.push(citation),
-                None => block["citations"] = json!([citation]),
+                None => drop(block.insert("citations".to_owned(), json!([citation]))),
             }
             return true;
         }
         _ => return false,
     };
-    let said = block.get(field).and_then(Value::as_str).unwrap_or_default();
-    block[field] = format!("{said}{}", more(field)).into();
+    match block.get_mut(field) {
+        Some(Value::String(said)) => said.push_str(more(field)),
+        _ => drop(block.insert(field.to_owned(), more(field).into())),
+    }
     true
 }
 
@@ -431,12 +500,13 @@ mod tests {
             ),
         ];
 
-        for (mut block, deltas, expected) in table {
+        for (block, deltas, expected) in table {
+            let mut block = block.as_object().expect("an object").clone();
             let mut args = String::new();
             let known = deltas
                 .iter()
                 .all(|delta| grow(&mut block, &mut args, delta));
-            assert_eq!(known.then_some(block), expected);
+            assert_eq!(known.then_some(block.into()), expected);
         }
     }
 

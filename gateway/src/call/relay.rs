@@ -148,6 +148,7 @@ pub(super) async fn relay(
     ) {
         gateway.inner.repeats.failed(call);
     }
+    events.account(&mut tap, stop.abandoned);
     // Nobody waits for what is left, so the upstream is cut off before anything else is done.
     let events = (!stop.abandoned).then_some(events);
     let ended = Ended {
@@ -202,7 +203,7 @@ impl Relay<'_> {
                     let stop = if now < silent_until {
                         None
                     } else {
-                        if self.tap.finished() {
+                        if self.tap.seems_finished() {
                             events.stop_waiting();
                         }
                         // What came while nobody looked still counts.
@@ -225,7 +226,7 @@ impl Relay<'_> {
                 next = events.next() => {
                     let stop = self.go_on(next, events).await;
                     silent_until = Instant::now() + patience(config, &self.tap);
-                    if self.tap.finished() {
+                    if self.tap.seems_finished() {
                         timer.as_mut().reset(silent_until);
                     }
                     stop
@@ -245,7 +246,9 @@ impl Relay<'_> {
             }
             Ok(None) if let Some(pause) = events.paused() => {
                 let output = self.more(pause).await;
-                events.go_on(output);
+                if events.go_on(output) {
+                    self.tap.goes_on(&pause.on_its_way());
+                }
                 None
             }
             Ok(None) => Some(self.at_end()),

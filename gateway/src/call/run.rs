@@ -6,11 +6,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use billing::{
     admission::HoldRefusal,
     lane::Hold,
-    rating::{PPM_ONE, Tokens, charge_ceil},
+    rating::{PPM_ONE, charge_ceil},
     shop::channel::{SwitchError, refuse_key},
 };
 use bytes::Bytes;
-use entity::{AttemptId, ChannelKeyId, Credits, attempt, usage::Finish};
+use entity::{AttemptId, ChannelKeyId, attempt, usage::Finish};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -18,7 +18,8 @@ use super::{
     attempt::{Failed, Outcome, attempt},
     client::{Client, Head},
     cooldown::{Cooldowns, Severity, Subject},
-    cover, once,
+    cover::{self, Backing},
+    once,
     policy::{Asked, with_other_group},
     refusal::{draining, of_hold, upstreams_limited},
     relay::relay,
@@ -65,7 +66,7 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
     }
 
     let (charge, tokens) = settle::sent(&call, hold.amount());
-    hold.checkpoint(charge, tokens);
+    hold.left(charge, tokens);
     inner.budget.earn();
     let mut tries = Tries::new(&call);
     while let Some(channel) = tries.next(&gateway) {
@@ -112,8 +113,8 @@ pub(super) async fn run(gateway: Gateway, mut call: Call, mut client: Client) {
                 refuse(&gateway, &call, &mut client, refusal);
                 return;
             }
-            Outcome::Abandoned => {
-                abandon(&gateway, &call, &mut client, hold, channel).await;
+            Outcome::Abandoned(heard) => {
+                abandon(&gateway, &call, &mut client, hold, (channel, heard)).await;
                 return;
             }
             Outcome::Failed(failed) => {
@@ -179,16 +180,16 @@ fn drawn<'a>(gateway: &Gateway, call: &Call, channel: &'a Channel) -> Option<&'a
 async fn tried(
     gateway: &Gateway,
     call: &Call,
-    (channel, credential): (&Channel, Option<&Credential>),
+    to: (&Channel, Option<&Credential>),
     client: &Client,
     hold: &mut Hold,
 ) -> Outcome {
-    let attempt = attempt(gateway, call, channel, credential, client);
-    let mut attempt = std::pin::pin!(attempt);
+    let backing = Backing::new(client, hold);
+    let mut attempt = std::pin::pin!(attempt(gateway, call, to, &backing));
     loop {
         match timeout(SIGN_OF_LIFE, &mut attempt).await {
             Ok(outcome) => return outcome,
-            Err(_) => hold.checkpoint(Credits::ZERO, Tokens::default()),
+            Err(_) => backing.is_alive(),
         }
     }
 }
@@ -240,13 +241,13 @@ async fn deliver(
     client.begin(Head::Whole(body));
 }
 
-/// Nobody waits for the call any more, or the process ends, and the upstream has said nothing yet.
+/// Nobody waits for the call any more, or the process ends, and nothing of an answer was handed on yet.
 async fn abandon(
     gateway: &Gateway,
     call: &Call,
     client: &mut Client,
     hold: Hold,
-    channel: &Channel,
+    (channel, heard): (&Channel, Option<Box<Tap>>),
 ) {
     if client.is_gone() {
         let ended = Ended {
@@ -256,7 +257,7 @@ async fn abandon(
             key: None,
             first_byte_at: None,
         };
-        let mut tap = Tap::new(call.protocol);
+        let mut tap = heard.map_or_else(|| Tap::new(call.protocol), |heard| *heard);
         tally(call, &mut tap).await;
         settle::end(gateway, call, hold, &tap, ended).await;
     } else {

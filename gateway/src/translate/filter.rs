@@ -36,7 +36,14 @@ struct Answers {
     idle: Vec<usize>,
     /// Other tools were called.
     calls: bool,
+    /// Words beside it, by their items: they are told at the end, and only where no answer was given.
+    words: Vec<usize>,
+    aside: Vec<Event>,
+    weight: usize,
 }
+
+/// Bytes of words that wait for the answer to come after all.
+const MOST_ASIDE: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Wrapped {
@@ -90,6 +97,9 @@ impl Filter {
     }
 
     fn restore(&mut self, event: Event, out: &mut Vec<Event>) {
+        let Some(event) = self.not_aside(event, out) else {
+            return;
+        };
         match event {
             Event::Open(item, Opening::Call(call)) if self.is_answer(&call.name) => {
                 self.answer(item, out);
@@ -160,6 +170,43 @@ impl Filter {
             .is_some_and(|output| output.name == name)
     }
 
+    /// Sets words aside that may come beside an answer; hands all else on. A caller that wants JSON can read nothing else.
+    fn not_aside(&mut self, event: Event, out: &mut Vec<Event>) -> Option<Event> {
+        if self.names.output().is_none() {
+            return Some(event);
+        }
+        let answers = &mut self.answers;
+        let is_aside = match &event {
+            Event::Open(item, Opening::Text) => {
+                let fits = answers.weight <= MOST_ASIDE;
+                answers.words.extend(fits.then_some(*item));
+                fits
+            }
+            Event::Delta(item, _)
+            | Event::Cite(item, _)
+            | Event::Likely(item, _)
+            | Event::Close(item) => answers.words.contains(item),
+            Event::End(_) | Event::Fault(_) => {
+                out.append(&mut answers.aside);
+                false
+            }
+            _ => false,
+        };
+        if !is_aside {
+            return Some(event);
+        }
+        answers.weight += event.weight();
+        if answers.given {
+            return None;
+        }
+        answers.aside.push(event);
+        if answers.weight > MOST_ASIDE {
+            answers.words.clear();
+            out.append(&mut answers.aside);
+        }
+        None
+    }
+
     /// The answer comes as a tool's input: it is text to its caller.
     fn answer(&mut self, item: usize, out: &mut Vec<Event>) {
         if self.answers.given {
@@ -167,6 +214,7 @@ impl Filter {
             return;
         }
         self.answers.given = true;
+        self.answers.aside.clear();
         out.push(Event::Open(item, Opening::Text));
         if self.names.output().is_some_and(|output| output.wrapped) {
             self.wrapped.push(Wrapped {

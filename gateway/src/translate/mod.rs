@@ -146,7 +146,13 @@ impl Translation {
         voice: Voice,
         names: Names,
     ) -> Self {
-        let knows_stops = upstream != Protocol::Responses;
+        let knows = |stop: &str| match upstream {
+            Protocol::Responses => false,
+            // White space is none there.
+            Protocol::Messages => !stop.trim().is_empty(),
+            Protocol::Chat | Protocol::Embeddings => true,
+        };
+        let unknown = request.stop.iter().filter(|stop| !knows(stop));
         Self {
             upstream,
             client,
@@ -154,11 +160,7 @@ impl Translation {
             names,
             splits: false,
             compaction: request.compaction,
-            stop: if knows_stops {
-                Vec::new()
-            } else {
-                request.stop.clone()
-            },
+            stop: unknown.cloned().collect(),
         }
     }
 

@@ -174,6 +174,8 @@ pub(crate) struct WebSearch {
     pub(crate) allowed_domains: Option<Value>,
     pub(crate) user_location: Option<Value>,
     pub(crate) context_size: Option<String>,
+    /// How often may be searched at most.
+    pub(crate) most: Option<u64>,
 }
 
 /// Which tools the model may or must call.

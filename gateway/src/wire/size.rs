@@ -73,17 +73,33 @@ fn walk(body: &[u8], mut tokens_in: impl FnMut(&[u8]) -> u64) -> Size {
     }
 }
 
-/// Shows the string values of a JSON text, as they stand between their quotes, names of types left out.
+/// Shows the string values of a JSON text, as they stand between their quotes, but for names of types, pictures, and what is
+/// sealed or cited: no model writes them.
 pub(crate) fn string_values(json: &[u8], mut show: impl FnMut(&[u8])) {
     let mut strings = Strings { body: json, at: 0 };
     let mut key: &[u8] = b"";
     while let Some(found) = strings.next_string() {
         if found.is_key {
             key = found.text;
-        } else if !matches!(key, b"type" | b"id" | b"call_id" | b"role" | b"status") {
+        } else if !(is_unwritten(key) || carries_media(key) && is_blob(found.text)) {
             show(found.text);
         }
     }
+}
+
+fn is_unwritten(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"type"
+            | b"id"
+            | b"call_id"
+            | b"role"
+            | b"status"
+            | b"signature"
+            | b"encrypted_content"
+            | b"encrypted_index"
+            | b"cited_text"
+    )
 }
 
 fn allowance(media_type: &[u8]) -> u64 {
@@ -204,6 +220,21 @@ mod tests {
             assert!((12_000..14_000).contains(&upper), "{upper}");
         }
         assert!(measure(as_text.as_bytes()).upper > 100_000);
+    }
+
+    #[test]
+    fn what_no_model_writes_is_not_shown() {
+        let picture = format!("iVBORw0KGgo{}", "A".repeat(1_000));
+        let json = format!(
+            r#"{{"type":"a","id":"b","text":"one","result":"{picture}","signature":"c","more":[{{"encrypted_content":"d","data":"two"}},{{"cited_text":"e","encrypted_index":"f","name":"three"}}]}}"#
+        );
+
+        let mut shown = Vec::new();
+        string_values(json.as_bytes(), |text| {
+            shown.push(String::from_utf8_lossy(text).into_owned());
+        });
+
+        assert_eq!(shown, ["one", "two", "three"]);
     }
 
     #[test]

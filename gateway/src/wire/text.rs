@@ -62,6 +62,11 @@ impl Text {
         self.add(text);
     }
 
+    /// How many letters it has.
+    pub(crate) fn letters(&self) -> u64 {
+        self.all.ascii + self.all.wide
+    }
+
     /// About how many tokens it is, by its letters: four ASCII letters a token, every other character one.
     pub(crate) fn by_letters(&self) -> u64 {
         self.all.tokens()

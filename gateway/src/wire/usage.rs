@@ -111,6 +111,22 @@ pub(crate) struct MessagesUsage {
 }
 
 impl MessagesUsage {
+    /// A report of these tokens.
+    pub(crate) fn of(tokens: &Tokens) -> Self {
+        let written = tokens
+            .cache_write_short
+            .saturating_add(tokens.cache_write_long);
+        Self {
+            input: Some(tokens.input),
+            cache_read: Some(tokens.cache_read),
+            cache_written: Some(written),
+            cache_written_long: Some(tokens.cache_write_long),
+            output: Some(tokens.output),
+            thinking: Some(tokens.reasoning),
+            web_searches: Some(tokens.web_searches),
+        }
+    }
+
     /// Takes one report; what it leaves out, and what cannot be, stays as it was.
     ///
     /// # Errors
@@ -134,8 +150,9 @@ impl MessagesUsage {
             details(usage, &["output_tokens_details"]),
             "thinking_tokens",
         );
-        // Programs between fill what they do not know with zeros, and no prompt shrinks to nothing while it is answered.
+        // Programs between fill what they do not know with zeros, and nothing that was told shrinks to nothing.
         let input = sound(usage, "input_tokens");
+        let output = sound(usage, "output_tokens");
         let cache_read = sound(usage, "cache_read_input_tokens");
         let is_blank = [input, cache_read, written]
             .iter()
@@ -146,7 +163,7 @@ impl MessagesUsage {
             cache_read: told(cache_read).or(self.cache_read).or(cache_read),
             cache_written: told(written).or(self.cache_written).or(written),
             cache_written_long: told(long).or(self.cache_written_long).or(long),
-            output: sound(usage, "output_tokens").or(self.output),
+            output: output.filter(|count| *count > 0).or(self.output).or(output),
             thinking: thinking.or(self.thinking),
             web_searches: sound(details(usage, &["server_tool_use"]), "web_search_requests")
                 .or(self.web_searches),
@@ -378,13 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn zeros_of_a_later_report_do_not_make_the_prompt_free() {
+    fn zeros_of_a_later_report_do_not_make_what_was_told_free() {
         let mut usage = MessagesUsage::default();
         for report in [
             json!({"input_tokens": 10, "cache_read_input_tokens": 5_000, "output_tokens": 1,
                    "cache_creation": {"ephemeral_1h_input_tokens": 40}}),
             json!({"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0,
                    "output_tokens": 7}),
+            json!({"output_tokens": 0}),
         ] {
             usage.merge(&report).expect("credible");
         }

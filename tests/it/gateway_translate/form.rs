@@ -8,7 +8,7 @@ use entity::{
 use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use super::{CHAT, MESSAGES, PAIRS, RESPONSES, events, frames, serve, spoken};
+use super::{CHAT, MESSAGES, PAIRS, RESPONSES, events, frames, serve, spoken, whole_answer};
 use crate::{
     gateway_routing::options,
     support::{
@@ -403,5 +403,54 @@ async fn a_channel_may_mark_the_prompts_of_callers_that_set_no_marks() {
         places.len()
     );
     upstream.stop().await;
+    gate.finish().await;
+}
+
+#[tokio::test]
+async fn how_often_may_be_searched_at_most_is_told_in_the_upstreams_words() {
+    let gate = Gate::open().await;
+    let said = json!([{"role": "user", "content": "q"}]);
+    let by_responses = json!({"model": "a", "input": said, "tools": [{"type": "web_search"}], "max_tool_calls": 3});
+    let by_messages = json!({"model": "b", "messages": said, "max_tokens": 100,
+        "tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]});
+    let table = [
+        (
+            (RESPONSES, by_responses, "a"),
+            (Kind::Anthropic, MESSAGES),
+            "/tools/0/max_uses",
+            3,
+        ),
+        (
+            (MESSAGES, by_messages, "b"),
+            (Kind::Openai, RESPONSES),
+            "/max_tool_calls",
+            8,
+        ),
+    ];
+
+    for ((client, request, model), (kind, way), place, most) in table {
+        let upstream = Upstream::start([Answer::json(200, &whole_answer(way))]);
+        gate.add_upstream(kind, &upstream.base, model).await;
+        if way == RESPONSES {
+            let update = model::Entity::change().filter(model::Column::Name.eq(model));
+            let words = json!({"responses_only": true}).to_string();
+            gate.change(update, model::Column::Capabilities, words)
+                .await;
+        }
+
+        let answer = gate.post(client, &request).send().await.expect("an answer");
+
+        assert_eq!(answer.status(), 200, "{client}");
+        assert!(!answer.headers().contains_key("x-gateway-dropped"));
+        let asked = upstream.requests().pop().expect("a request");
+        assert_eq!(asked.path, way);
+        assert_eq!(
+            asked.body.pointer(place),
+            Some(&json!(most)),
+            "{}",
+            asked.body
+        );
+        upstream.stop().await;
+    }
     gate.finish().await;
 }

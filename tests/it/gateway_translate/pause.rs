@@ -19,30 +19,46 @@ fn search() -> [Value; 2] {
     ]
 }
 
-fn usage(input: u64, output: u64) -> Value {
+pub(super) fn usage(input: u64, output: u64) -> Value {
     json!({"input_tokens": input, "output_tokens": output})
 }
 
 /// One request's part of an answer, whole.
 fn whole(text: &str, stop: &str, input: u64, output: u64) -> Answer {
+    whole_reporting(text, stop, &usage(input, output))
+}
+
+/// The same with this report of usage.
+pub(super) fn whole_reporting(text: &str, stop: &str, usage: &Value) -> Answer {
     let mut content = vec![json!({"type": "text", "text": text})];
     content.extend(search());
     Answer::json(
         200,
         &json!({"id": "m", "type": "message", "role": "assistant", "model": "M", "content": content,
-            "stop_reason": stop, "usage": usage(input, output)}),
+            "stop_reason": stop, "usage": usage}),
     )
 }
 
 /// The same as a stream.
 fn stream(text: &str, stop: &str, input: u64, output: u64) -> Answer {
+    let reports = [usage(input, 1), json!({"output_tokens": output})];
+    stream_reporting(text, stop, &reports)
+}
+
+/// The same with these reports of usage at its start and its end.
+pub(super) fn stream_reporting(text: &str, stop: &str, reports: &[Value; 2]) -> Answer {
+    events(&part(text, stop, reports))
+}
+
+/// One request's part of an answer, event by event.
+pub(super) fn part(text: &str, stop: &str, [start, end]: &[Value; 2]) -> Vec<Value> {
     let [mut call, result] = search();
     call["input"] = json!({});
     let args = |more: &str| json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": more}});
     let block = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
     let stopped = |index: u64| json!({"type": "content_block_stop", "index": index});
-    let events = [
-        json!({"type": "message_start", "message": {"id": "m", "model": "M", "usage": usage(input, 1)}}),
+    vec![
+        json!({"type": "message_start", "message": {"id": "m", "model": "M", "usage": start}}),
         block(0, json!({"type": "text", "text": ""})),
         json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}),
         stopped(0),
@@ -52,10 +68,14 @@ fn stream(text: &str, stop: &str, input: u64, output: u64) -> Answer {
         stopped(1),
         block(2, result),
         stopped(2),
-        json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": output}}),
+        json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": end}),
         json!({"type": "message_stop"}),
-    ];
-    let frames: Vec<String> = events
+    ]
+}
+
+/// These events as a stream, the last two of them in one piece.
+pub(super) fn events(events: &[Value]) -> Answer {
+    let mut frames: Vec<String> = events
         .iter()
         .map(|event| {
             format!(
@@ -64,12 +84,14 @@ fn stream(text: &str, stop: &str, input: u64, output: u64) -> Answer {
             )
         })
         .collect();
+    let last = frames.pop().expect("events");
+    frames.last_mut().expect("several").push_str(&last);
     let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
     Answer::stream(&frames)
 }
 
 /// A question that the provider may search for.
-fn question(client: &str, model: &str, streamed: bool, most: u64) -> Value {
+pub(super) fn question(client: &str, model: &str, streamed: bool, most: u64) -> Value {
     let said = json!([{"role": "user", "content": "weather?"}]);
     if client == CHAT {
         json!({"model": model, "stream": streamed, "messages": said, "web_search_options": {},
@@ -81,7 +103,7 @@ fn question(client: &str, model: &str, streamed: bool, most: u64) -> Value {
 }
 
 /// What the client reads: the text and the last word.
-async fn told(gate: &Gate, client: &str, request: &Value) -> (String, String) {
+pub(super) async fn told(gate: &Gate, client: &str, request: &Value) -> (String, String) {
     let answer = gate.post(client, request).send().await.expect("an answer");
     let status = answer.status();
     let text = answer.text().await.expect("a body");

@@ -117,3 +117,34 @@ async fn a_strict_group_sends_such_a_request_to_a_channel_of_its_own_protocol() 
     native.stop().await;
     gate.finish().await;
 }
+
+#[tokio::test]
+async fn a_stop_of_white_space_that_an_upstream_does_not_take_still_ends_the_answer() {
+    let gate = Gate::open().await;
+    set(&gate, true).await;
+    let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "M", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "one END two\nthree"}], "usage": {"input_tokens": 5, "output_tokens": 6}});
+    let upstream = Upstream::start([Answer::json(200, &answer)]);
+    gate.add_upstream(Kind::Anthropic, &upstream.base, "claude-opus-4-8")
+        .await;
+
+    for (stop, told) in [
+        (json!("\n"), json!(null)),
+        (json!([" \t", "\n", "STOP"]), json!(["STOP"])),
+    ] {
+        let request = json!({"model": "claude-opus-4-8", "stop": stop,
+            "messages": [{"role": "user", "content": "q"}]});
+        let served = gate.post(CHAT, &request).send().await.expect("an answer");
+
+        assert_eq!(served.status(), 200, "{stop}");
+        assert!(!served.headers().contains_key("x-gateway-dropped"));
+        let body: Value = served.json().await.expect("JSON");
+        let choice = &body["choices"][0];
+        assert_eq!(choice["message"]["content"], "one END two", "{stop}");
+        assert_eq!(choice["finish_reason"], "stop", "{stop}");
+        let asked = upstream.requests().pop().expect("a request");
+        assert_eq!(asked.body["stop_sequences"], told, "{stop}");
+    }
+    upstream.stop().await;
+    gate.finish().await;
+}

@@ -140,6 +140,7 @@ fn web_search(body: &Map<String, Value>) -> Option<WebSearch> {
         allowed_domains: None,
         user_location: location,
         context_size: owned(options, "search_context_size"),
+        most: None,
     })
 }
 

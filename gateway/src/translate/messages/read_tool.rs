@@ -36,12 +36,14 @@ fn read_tool(tool: &Map<String, Value>, at: &str, request: &mut Request) -> Resu
             allowed_domains: set(tool, "allowed_domains").cloned(),
             user_location: set(tool, "user_location").cloned(),
             context_size: None,
+            most: tool
+                .get("max_uses")
+                .and_then(Value::as_u64)
+                .filter(|most| *most > 0),
         });
-        let lost = ["max_uses", "blocked_domains"]
-            .into_iter()
-            .filter(|name| set(tool, name).is_some());
-        let lost = lost.map(|name| format!("{at}.{name}"));
-        request.dropped.extend(lost);
+        if set(tool, "blocked_domains").is_some() {
+            request.dropped.push(format!("{at}.blocked_domains"));
+        }
         return Ok(());
     }
     if let Some((description, schema)) = client_run(kind) {
@@ -164,9 +166,8 @@ mod tests {
 
         tools(body.as_object().expect("an object"), &mut request).expect("good tools");
 
-        assert_eq!(
-            request.dropped,
-            ["tools[0].max_uses", "tools[0].blocked_domains"]
-        );
+        assert_eq!(request.dropped, ["tools[0].blocked_domains"]);
+        let search = request.web_search.expect("a search");
+        assert_eq!(search.most, Some(8));
     }
 }

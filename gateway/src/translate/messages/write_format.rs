@@ -311,32 +311,78 @@ mod tests {
         ];
 
         for (way, blocks, stop, text, calls, finish) in table {
-            let (whole, events) = answers(way, &blocks, stop);
-            let choice = &whole["choices"][0];
-            let said = choice["message"]["content"].as_str().unwrap_or_default();
-            let called = choice["message"]["tool_calls"]
-                .as_array()
-                .map_or(0, Vec::len);
-            assert_eq!(
-                (said, called, &choice["finish_reason"]),
-                (text, calls, &json!(finish)),
-                "{whole}"
-            );
-            let deltas = events.iter().filter_map(|event| event["choices"].get(0));
-            let streamed: String = deltas
-                .clone()
-                .filter_map(|choice| choice["delta"]["content"].as_str())
-                .collect();
-            let opened = deltas
-                .clone()
-                .filter(|choice| choice["delta"]["tool_calls"][0]["id"].is_string());
-            assert_eq!((&*streamed, opened.count()), (text, calls), "{events:?}");
-            let last: Vec<&Value> = deltas
-                .map(|choice| &choice["finish_reason"])
-                .filter(|reason| reason.is_string())
-                .collect();
-            assert_eq!(last, [&json!(finish)]);
+            assert_told(way, (&blocks, stop), (text, calls, finish));
         }
+    }
+
+    #[test]
+    fn words_beside_the_answer_are_not_it() {
+        let (_, plain) = written(Chat, OLD, &[], &asked(&object(), function()));
+        let number = json!({"type": "integer"});
+        let (_, wrapped) = written(Chat, OLD, &[], &asked(&number, json!({})));
+        let said = |text: &str| json!({"type": "text", "text": text});
+        let table = [
+            (
+                &plain,
+                vec![
+                    said("Here it is:"),
+                    tool_use("json_output", &json!({"x": 1})),
+                    said("Done."),
+                ],
+                ("{\"x\":1}", 0, "stop"),
+            ),
+            (
+                &wrapped,
+                vec![
+                    said("First"),
+                    said("of all:"),
+                    tool_use("json_output", &json!({"value": 7})),
+                ],
+                ("7", 0, "stop"),
+            ),
+            (
+                &plain,
+                vec![said("I look."), tool_use("f", &json!({"y": 1}))],
+                ("I look.", 1, "tool_calls"),
+            ),
+        ];
+
+        for (way, blocks, told) in table {
+            assert_told(way, (&blocks, "tool_use"), told);
+        }
+    }
+
+    /// Whether a caller is told this text, so many calls and this end, whole and in a stream.
+    fn assert_told(
+        way: &Translation,
+        (blocks, stop): (&[Value], &str),
+        (text, calls, finish): (&str, usize, &str),
+    ) {
+        let (whole, events) = answers(way, blocks, stop);
+        let choice = &whole["choices"][0];
+        let said = choice["message"]["content"].as_str().unwrap_or_default();
+        let called = choice["message"]["tool_calls"]
+            .as_array()
+            .map_or(0, Vec::len);
+        assert_eq!(
+            (said, called, &choice["finish_reason"]),
+            (text, calls, &json!(finish)),
+            "{whole}"
+        );
+        let deltas = events.iter().filter_map(|event| event["choices"].get(0));
+        let streamed: String = deltas
+            .clone()
+            .filter_map(|choice| choice["delta"]["content"].as_str())
+            .collect();
+        let opened = deltas
+            .clone()
+            .filter(|choice| choice["delta"]["tool_calls"][0]["id"].is_string());
+        assert_eq!((&*streamed, opened.count()), (text, calls), "{events:?}");
+        let last: Vec<&Value> = deltas
+            .map(|choice| &choice["finish_reason"])
+            .filter(|reason| reason.is_string())
+            .collect();
+        assert_eq!(last, [&json!(finish)]);
     }
 
     #[test]

@@ -57,6 +57,9 @@ fn web_search(search: &WebSearch) -> Value {
     if let Some(location) = &search.user_location {
         tool["user_location"] = location.clone();
     }
+    if let Some(most) = search.most {
+        tool["max_uses"] = most.into();
+    }
     tool
 }
 

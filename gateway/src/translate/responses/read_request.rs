@@ -117,6 +117,11 @@ pub(in crate::translate) fn read(body: &Map<String, Value>) -> Result<Request, R
         }
         input => read_items(list(input, "input")?, &mut request)?,
     }
+    let most = body.get("max_tool_calls").and_then(Value::as_u64);
+    if let (Some(search), Some(1..)) = (&mut request.web_search, most) {
+        search.most = most;
+        request.dropped.retain(|name| name != "max_tool_calls");
+    }
     request.choice = choice(body)?;
     Ok(request)
 }
@@ -204,6 +209,7 @@ fn read_tool(
                     .cloned(),
                 user_location: set(tool, "user_location").cloned(),
                 context_size: owned(tool, "search_context_size"),
+                most: None,
             });
             return Ok(());
         }

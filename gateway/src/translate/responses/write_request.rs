@@ -55,6 +55,8 @@ pub(in crate::translate) fn write(
         );
         put("parallel_tool_calls", request.parallel.map(Value::from));
     }
+    let searches = request.web_search.as_ref().and_then(|search| search.most);
+    put("max_tool_calls", searches.map(Value::from));
     let limit = target.limited(request.max_output);
     let limit = limit.map(|limit| limit.max(LEAST_OUTPUT));
     put("max_output_tokens", limit.map(Value::from));

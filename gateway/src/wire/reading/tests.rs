@@ -40,7 +40,7 @@ fn the_fields_that_matter_are_read() {
 fn searches_of_hosted_tools_are_foreseen() {
     let table = [
         (Chat, r#"{"messages":[1]}"#, 0),
-        (Chat, r#"{"messages":[1],"web_search_options":{}}"#, 1),
+        (Chat, r#"{"messages":[1],"web_search_options":{}}"#, 30),
         (
             Chat,
             r#"{"messages":[1],"tools":[{"type":"function","function":{"name":"web_search"}}]}"#,

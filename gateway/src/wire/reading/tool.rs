@@ -138,7 +138,12 @@ pub(super) fn searches(fields: &Fields<'_>, tools: &[Tool<'_>]) -> u64 {
         is_search.then(|| tool.max_uses.unwrap_or(SEARCHES_MAX))
     });
     let offered = hosted.fold(0, |sum: u64, most| sum.saturating_add(most));
-    let asked = u64::from(is_set(fields.web_search_options));
+    // A chat upstream searches once; where the call is translated, the tool that stands for it knows no such limit.
+    let asked = if is_set(fields.web_search_options) {
+        SEARCHES_MAX
+    } else {
+        0
+    };
     let most = fields.max_tool_calls.and_then(|raw| {
         serde_json::from_str::<Option<u64>>(raw.get())
             .ok()

@@ -81,6 +81,8 @@ pub(super) struct Groq<'a> {
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(borrow)]
+    pub(super) index: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) delta: Option<Delta<'a>>,
     #[serde(borrow)]
     pub(super) finish_reason: Option<&'a RawValue>,
@@ -185,6 +187,19 @@ pub(super) struct MessagesEvent<'a> {
     pub(super) content_block: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
+}
+
+/// Whether a block of a message is what a hosted tool came back with: the model reads it, and has not written it.
+pub(super) fn is_result(block: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Block<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<Cow<'a, str>>,
+    }
+    let block: Option<Block<'_>> = serde_json::from_str(block.get()).ok();
+    block
+        .and_then(|block| block.kind)
+        .is_some_and(|kind| kind.ends_with("_tool_result"))
 }
 
 /// Reads an error object of either family; an error that is bare text is its own message.

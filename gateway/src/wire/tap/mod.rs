@@ -3,6 +3,7 @@
 //! Every event is parsed once, borrowed from its frame. Where the upstream never says what a call used, or says what
 //! cannot be, the text that passed is counted instead and the result says so.
 
+mod choice;
 mod form;
 mod search;
 
@@ -11,9 +12,10 @@ use entity::Protocol;
 use serde_json::{Value, value::RawValue};
 
 use self::{
+    choice::Choices,
     form::{
-        Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_empty_list, is_word,
-        text_of,
+        Chunk, Delta, Function, MessagesEvent, ResponsesEvent, Whole, is_empty_list, is_result,
+        is_word, text_of,
     },
     search::Searches,
 };
@@ -115,12 +117,18 @@ pub(crate) struct Tap {
     /// What of it the upstream said in so many words.
     said: Said,
     messages: MessagesUsage,
+    /// Output of requests before the one whose text is counted, where a turn was sent again.
+    before: u64,
     anomaly: Option<Anomaly>,
+    /// The report is a sum that has not all of its parts.
+    lacks: bool,
     /// The upstream's last word on usage was heard.
     usage_final: bool,
     finished: bool,
     /// The answer said why it stops; its last event may still be to come.
     stopped: bool,
+    /// Which of several answers have begun and ended; chat only.
+    choices: Choices,
     /// The answer stopped at its output limit.
     truncated: bool,
     delivered: bool,
@@ -161,10 +169,13 @@ impl Tap {
             reported: None,
             said: Said::default(),
             messages: MessagesUsage::default(),
+            before: 0,
             anomaly: None,
+            lacks: false,
             usage_final: false,
             finished: false,
             stopped: false,
+            choices: Choices::default(),
             truncated: false,
             delivered: false,
             text: Text::keeping(KEPT),
@@ -173,6 +184,12 @@ impl Tap {
             named: None,
             response: None,
         }
+    }
+
+    /// The same for a call that asks for several answers, which end one by one.
+    pub(crate) fn awaiting(mut self, choices: u64) -> Self {
+        self.choices = Choices::awaiting(choices);
+        self
     }
 
     /// The model that the answer says it is from, where it says so.
@@ -228,6 +245,23 @@ impl Tap {
         seen.unwrap_or(Seen::Garbage)
     }
 
+    /// A turn of Messages is sent again: so much was used by then, and what is counted begins anew.
+    pub(crate) fn goes_on(&mut self, used: &Tokens) {
+        self.messages = MessagesUsage::of(used);
+        self.before = used.output;
+        self.text = Text::keeping(KEPT);
+        self.searches = Searches {
+            web: used.web_searches,
+            file: 0,
+        };
+    }
+
+    /// What was reported of several requests is not all that they used, or has a number that cannot be.
+    pub(crate) fn lacks(&mut self, anomaly: Option<Anomaly>) {
+        self.lacks = true;
+        self.anomaly = self.anomaly.or(anomaly);
+    }
+
     /// Takes note of a whole answer that does not stream.
     pub(crate) fn see_whole(&mut self, body: &[u8]) -> Seen {
         let Ok(whole) = serde_json::from_slice::<Whole<'_>>(body) else {
@@ -258,8 +292,10 @@ impl Tap {
                 _ => Seen::Garbage,
             };
         };
-        if self.protocol != Protocol::Embeddings {
-            self.add_strings(answer.get());
+        match self.protocol {
+            Protocol::Embeddings => {}
+            Protocol::Messages => self.add_blocks(answer),
+            Protocol::Chat | Protocol::Responses => self.add_strings(answer.get()),
         }
         self.finished = true;
         self.delivered = true;
@@ -275,6 +311,11 @@ impl Tap {
     /// Whether the answer came to its proper end. A chat stream may end after its finish reason without `[DONE]`.
     pub(crate) fn finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether it looks as if nothing but the end were to come: of several answers there may be fewer than were asked for.
+    pub(crate) fn seems_finished(&self) -> bool {
+        self.finished || self.protocol == Protocol::Chat && self.stopped
     }
 
     /// The upstream closed the stream after it said why the answer stops: that was the end, whatever should have followed.
@@ -319,7 +360,7 @@ impl Tap {
         };
         let counted = Tokens {
             input: count.scaled(input),
-            output: count.scaled(output),
+            output: self.before.saturating_add(count.scaled(output)),
             requests: 1,
             ..Tokens::default()
         };
@@ -328,7 +369,9 @@ impl Tap {
         }
         let reported = self.reported;
         match (reported, self.anomaly) {
-            (Some(tokens), None) if self.usage_final && self.finished && self.said.all() => {
+            (Some(tokens), None)
+                if self.usage_final && self.finished && self.told(&tokens).all() =>
+            {
                 Metered {
                     tokens,
                     exact: true,
@@ -336,7 +379,7 @@ impl Tap {
             }
             (Some(tokens), None) => Metered {
                 tokens: Tokens {
-                    input: if self.said.input {
+                    input: if self.told(&tokens).input {
                         tokens.input
                     } else {
                         counted.input
@@ -361,15 +404,15 @@ impl Tap {
                 exact: false,
             };
         };
-        let whole =
-            self.messages.has_input() && self.messages.has_output() && self.anomaly.is_none();
+        let told = self.told(&tokens);
+        let whole = told.all() && self.anomaly.is_none() && !self.lacks;
         if whole && self.usage_final && self.finished {
             return Metered {
                 tokens,
                 exact: true,
             };
         }
-        let input = if self.messages.has_input() {
+        let input = if told.input {
             tokens.input
         } else {
             counted.input
@@ -384,17 +427,34 @@ impl Tap {
         }
     }
 
+    /// Which sides of a call are told by what was reported. No prompt takes no tokens and no words do: whoever does not know
+    /// may say so by a zero.
+    fn told(&self, tokens: &Tokens) -> Said {
+        let said = match self.protocol {
+            Protocol::Messages => Said {
+                input: self.messages.has_input(),
+                output: self.messages.has_output(),
+            },
+            Protocol::Chat | Protocol::Responses | Protocol::Embeddings => self.said,
+        };
+        Said {
+            input: said.input && tokens.prompt() != Some(0),
+            output: said.output && (tokens.output > self.before || self.text.letters() == 0),
+        }
+    }
+
     /// What has to be counted of a call that has ended; nothing where its upstream said it all.
     pub(crate) fn owed(&self) -> Option<Owed> {
         if self.metered(0).exact {
             return None;
         }
-        let is_told = match self.protocol {
-            Protocol::Messages => self.messages.has_input(),
+        let reported = match self.protocol {
+            Protocol::Messages => self.messages.tokens(),
             Protocol::Chat | Protocol::Responses | Protocol::Embeddings => {
-                self.said.input && self.anomaly.is_none()
+                self.reported.filter(|_| self.anomaly.is_none())
             }
         };
+        let is_told = reported.is_some_and(|tokens| self.told(&tokens).input);
         Some(Owed {
             input: !is_told,
             answer: self.text.snapshot(),
@@ -418,8 +478,8 @@ impl Tap {
         let groq = chunk.x_groq.and_then(|groq| groq.usage);
         let usage = chunk.usage.filter(|raw| raw.get() != "null").or(groq);
         self.report(usage);
-        self.usage_final |= usage.is_some();
         let choices = chunk.choices.unwrap_or_default();
+        let text_before = self.text.letters();
         let mut opens = !self.delivered;
         for choice in &choices {
             // Some upstreams say at every chunk that there is no reason yet, by an empty one.
@@ -427,8 +487,10 @@ impl Tap {
                 .finish_reason
                 .is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""))
             {
-                self.finished = true;
+                self.choices.end(choice.index);
                 opens = false;
+            } else {
+                self.choices.begin(choice.index);
             }
             self.truncated |= is_word(choice.finish_reason, "length");
             if let Some(delta) = &choice.delta {
@@ -436,6 +498,11 @@ impl Tap {
                 self.count_delta(delta);
             }
         }
+        self.stopped = self.choices.all_that_began_have_ended();
+        self.finished |= self.choices.all_have_ended();
+        // A report in the middle does not know what comes after it.
+        self.usage_final =
+            usage.is_some() || self.usage_final && self.text.letters() == text_before;
         if choices.is_empty() && usage.is_some() {
             return Some(Seen::UsageOnly);
         }
@@ -481,6 +548,12 @@ impl Tap {
                 self.note_response(response.id);
                 self.report(response.usage);
                 self.recount(response.output);
+                // Some upstreams say all of it at the end and nothing on the way.
+                if self.text.letters() == 0
+                    && let Some(output) = response.output
+                {
+                    self.add_strings(output.get());
+                }
                 self.truncated = response.is_truncated();
                 self.usage_final = true;
                 Some(Seen::End)
@@ -531,9 +604,16 @@ impl Tap {
                 if let Some(block) = event.content_block {
                     self.searches.add(block);
                 }
-                for text in [event.delta, event.content_block].into_iter().flatten() {
+                let block = event.content_block.filter(|block| !is_result(block));
+                // Within a text its quotes would be escaped.
+                let delta = event
+                    .delta
+                    .filter(|delta| !delta.get().contains("\"citations_delta\""));
+                let text_before = self.text.letters();
+                for text in [delta, block].into_iter().flatten() {
                     self.add_strings(text.get());
                 }
+                self.usage_final &= self.text.letters() == text_before;
                 Some(Seen::Content)
             }
         }
@@ -542,6 +622,16 @@ impl Tap {
     /// Adds the strings of a JSON value, which may itself be one; names and punctuation are not answer text.
     fn add_strings(&mut self, json: &str) {
         size::string_values(json.as_bytes(), |text| self.text.add(text));
+    }
+
+    /// Adds what a model has written of a message.
+    fn add_blocks(&mut self, content: &RawValue) {
+        let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(content.get()) else {
+            return self.add_strings(content.get());
+        };
+        for block in blocks.into_iter().filter(|block| !is_result(block)) {
+            self.add_strings(block.get());
+        }
     }
 
     fn add_call(&mut self, call: &Function<'_>) {
@@ -592,10 +682,14 @@ impl Tap {
         let Some(tokens) = tokens else {
             return;
         };
+        // Nothing that was told shrinks to nothing.
+        let before = self.reported.unwrap_or_default();
+        let has_input = tokens.prompt() != Some(0) || before.prompt() == Some(0);
+        let has_output = tokens.output > 0 || before.output == 0;
         let said = Said {
-            input: says_any(value, ["prompt_tokens", "input_tokens"]),
+            input: says_any(value, ["prompt_tokens", "input_tokens"]) && has_input,
             // What is made of an embedding's input is no text.
-            output: says_output(value) || self.protocol == Protocol::Embeddings,
+            output: says_output(value) && has_output || self.protocol == Protocol::Embeddings,
         };
         let mut now = tokens;
         if let Some(before) = self.reported {

@@ -118,7 +118,25 @@ fn what_a_report_leaves_out_is_counted_and_what_it_says_stands() {
         ),
         (
             chat(&[r#"{"prompt_tokens":10,"completion_tokens":0}"#]),
-            (10, 0, true),
+            (10, 3, false),
+        ),
+        (
+            chat(&[r#"{"prompt_tokens":0,"completion_tokens":5}"#]),
+            (99, 5, false),
+        ),
+        (
+            messages(
+                r#"{"input_tokens":0,"output_tokens":1}"#,
+                r#"{"input_tokens":0,"output_tokens":9}"#,
+            ),
+            (99, 9, false),
+        ),
+        (
+            messages(
+                r#"{"input_tokens":7,"output_tokens":0}"#,
+                r#"{"output_tokens":0}"#,
+            ),
+            (7, 3, false),
         ),
         (
             messages(r#"{"input_tokens":7,"output_tokens":1}"#, "{}"),
@@ -148,6 +166,23 @@ fn what_a_report_leaves_out_is_counted_and_what_it_says_stands() {
             "{stream}"
         );
     }
+}
+
+#[test]
+fn a_report_before_the_last_words_is_not_the_last() {
+    let said = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello there\"}}\n\n";
+    let stop = "event: message_stop";
+    let stream = MESSAGES.replace(stop, &format!("{said}{stop}"));
+
+    let (tap, _) = watch(Messages, &stream);
+
+    assert_eq!(
+        tap.metered(99),
+        Metered {
+            tokens: tokens(176, 1024, 6),
+            exact: false
+        }
+    );
 }
 
 #[test]
